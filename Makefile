@@ -7,7 +7,7 @@ UV   := $(shell command -v uv 2>/dev/null)
 # The first Python that starts and is new enough; `make PYTHON=/path/to/python3.12 lab` chooses another.
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11 python,\
 	$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
-INSTALL = $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check)
+INSTALL = $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install -qq --disable-pip-version-check)
 GUESTS := linux memtest86+
 
 .DEFAULT_GOAL := help
