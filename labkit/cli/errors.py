@@ -2,13 +2,17 @@
 
 import sys
 
-__all__ = ["DONE", "INTERRUPTED", "OTHER_END", "PIPE_CLOSED", "WRONG_USE", "CommandError", "complain"]
+__all__ = [
+    "DONE", "FAULT", "INTERRUPTED", "OTHER_END", "PIPE_CLOSED", "WRONG_USE", "CommandError", "complain",
+]  # fmt: skip
 
 DONE = 0
 OTHER_END = 1
 """The guest ended otherwise than was asked for, or something that was checked is not right."""
 WRONG_USE = 2
 """An option, a file or an image that cannot be used."""
+FAULT = 70
+"""A fault in labkit itself."""
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 """Whoever read our output has left; the shell's own number for it."""

@@ -1,0 +1,50 @@
+"""The command line: `labkit doctor | guests | fetch | run | bench | lab`.
+
+Exit codes: 0 what was asked for came to pass; 1 the guest ended otherwise, or a check found something wrong;
+2 wrong use, or a file that cannot be used; 70 a fault in labkit itself; 130 interrupted; 141 the reader of
+the output left. Errors take one or two lines on stderr; LABKIT_DEBUG=1 shows where they arose.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from labkit.cli.errors import DONE, FAULT, INTERRUPTED, PIPE_CLOSED, WRONG_USE, CommandError, complain
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        from labkit.cli.app import command  # here: an interrupt while importing is ours too
+
+        result = command()(given or ["--help"], prog_name="labkit", standalone_mode=False)
+    except Exception as error:
+        if os.environ.get("LABKIT_DEBUG"):
+            raise
+        return _explain(error)
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return INTERRUPTED
+    return result if isinstance(result, int) else DONE
+
+
+def _explain(error: Exception) -> int:
+    """Say what is wrong; the exit code that belongs to it."""
+    from labkit.guests.errors import GuestError
+
+    if isinstance(error, CommandError | GuestError):
+        complain(error)
+        return WRONG_USE
+    if isinstance(error, BrokenPipeError):
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 (the interpreter flushes it when it ends)
+        return PIPE_CLOSED
+    if callable(usage := getattr(error, "format_message", None)):  # the option parser's own errors
+        context = getattr(error, "ctx", None)
+        complain(f"{usage()}\nSee: {context.command_path if context else 'labkit'} --help")
+        return WRONG_USE
+    first = str(error).splitlines()[0] if str(error) else ""
+    complain(f"internal error, {type(error).__name__}: {first}\nplease report what LABKIT_DEBUG=1 shows")
+    return FAULT

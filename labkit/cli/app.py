@@ -1,0 +1,131 @@
+"""The commands and their options; each imports what it needs when it is called, so that `--help` is quick."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["command"]
+
+app = typer.Typer(
+    help="A virtual machine monitor that you can see through.",
+    epilog="Exit codes: 0 done, 1 the guest ended otherwise, 2 wrong use, 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+bench = typer.Typer(help="Measure labkit beside something else.", rich_markup_mode=None)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+def command() -> Any:
+    """The whole command line as one callable; Any, because typer and click name its type differently."""
+    return typer.main.get_command(app)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"labkit {version('labkit')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _labkit(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """A virtual machine monitor that you can see through."""
+
+
+@app.command()
+def doctor(json: Json = False) -> int:
+    """Check this machine: versions, the processor's layout, compiled hooks, guests, tools."""
+    from labkit.cli.doctor import doctor as run_doctor
+
+    return run_doctor(as_json=json)
+
+
+@app.command()
+def guests(json: Json = False) -> int:
+    """List the guests that can be run by name."""
+    from labkit.cli.guests import list_guests
+
+    return list_guests(as_json=json)
+
+
+@app.command()
+def fetch(name: Annotated[str, typer.Argument(help="A guest's name; `labkit guests` lists them.")]) -> int:
+    """Obtain a guest through the system's package manager, into the user's cache."""
+    from labkit.cli.fetch import fetch as run_fetch
+
+    return run_fetch(name)
+
+
+@app.command()
+def run(
+    guest: Annotated[str | None, typer.Argument(help="A guest's name; `labkit guests` lists them.")] = None,
+    kernel: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Run this: bzImage, ELF, multiboot or flat image.")
+    ] = None,
+    initrd: Annotated[Path | None, typer.Option(metavar="FILE", help="Its initial file system.")] = None,
+    append: Annotated[
+        str, typer.Option(metavar="STR", help="Kernel command line (added to a named guest's own).")
+    ] = "",
+    disk: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="A disk image; may be repeated. Never written.")
+    ] = None,
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="Guest memory: 128M, 1G, ...")] = "128M",
+    firmware_path: Annotated[
+        bool, typer.Option("--firmware-path", help="Let a bzImage unpack itself, as after firmware.")
+    ] = False,
+    until_text: Annotated[
+        str | None, typer.Option(metavar="STR", help="Stop when the console has printed this.")
+    ] = None,
+    say: Annotated[
+        str | None, typer.Option("--input", metavar="STR", help=r"Type this on the console; knows \n, \xHH.")
+    ] = None,
+    input_after: Annotated[
+        str | None,
+        typer.Option(metavar="STR", help="... once this has appeared (default: the guest's prompt). "
+                     "--until-text then counts only what comes after."),
+    ] = None,
+    limit: Annotated[
+        str | None, typer.Option("--for", metavar="INSTRUCTIONS", help="Stop after so many: 1e9, 100M, ...")
+    ] = None,
+    clock: Annotated[
+        str, typer.Option(metavar="virtual|live", help="Time from instructions, or from the host's clock.")
+    ] = "virtual",
+    screen: Annotated[bool, typer.Option("--screen", help="Print the VGA text screen at the end.")] = False,
+    json: Json = False,
+) -> int:  # fmt: skip
+    """Run a guest: its console goes to stdout, a closing line to stderr.
+
+    Exits with 0 when what was asked for came to pass: the text appeared, the instructions were run, or, with
+    neither asked for, the guest switched itself off; with 1 when the guest ended otherwise or the text never
+    came; with 2 when something cannot be used; with 130 on Ctrl-C (again: at once).
+    """
+    from labkit.cli.request import Request
+    from labkit.cli.run import run as run_guest
+
+    request = Request.parse(
+        guest=guest, kernel=kernel, initrd=initrd, append=append, disks=disk or [], memory=memory,
+        firmware_path=firmware_path, until_text=until_text, say=say, input_after=input_after, limit=limit,
+        clock=clock,
+    )  # fmt: skip
+    return run_guest(request, screen=screen, as_json=json)
+
+
+@app.command()
+def lab(
+    folder: Annotated[Path | None, typer.Argument(help="Where the notebooks are.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+) -> int:
+    """Open the lab in JupyterLab."""
+    from labkit.cli.lab import lab as open_lab
+
+    return open_lab(folder, browser=browser)

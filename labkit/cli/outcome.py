@@ -1,0 +1,88 @@
+"""How a run ended, as one JSON object, as a closing line, and as an exit code."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from labkit.cli.errors import DONE, INTERRUPTED, OTHER_END, PIPE_CLOSED
+from labkit.cli.request import Request
+
+__all__ = ["Outcome"]
+
+_OFF = {"halted", "reset"}
+"""How a guest that was not told when to stop ends by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A finished run."""
+
+    request: Request
+    engine: str
+    reason: str
+    """The monitor's stop reason, `interrupted` after Ctrl-C."""
+    message: str
+    instructions: int
+    seconds: float
+    """Wall time of the run itself, without the start of the program."""
+    exits: Mapping[str, int]
+    ram_sha256: str
+    registers_sha256: str
+    console: bytes
+    screen: list[str] | None
+    text_seen: bool
+    input_typed: bool
+    reader_left: bool
+
+    @property
+    def mips(self) -> float:
+        """Million guest instructions per second of wall time."""
+        return self.instructions / self.seconds / 1e6 if self.seconds else 0.0
+
+    def document(self) -> dict[str, object]:
+        """What `--json` prints."""
+        shown: dict[str, object] = {
+            "guest": self.request.name,
+            "engine": self.engine,
+            "clock": self.request.clock,
+            "reason": self.reason,
+            "message": self.message,
+            "instructions": self.instructions,
+            "seconds": round(self.seconds, 6),
+            "exits": dict(sorted(self.exits.items())),
+            "ram_sha256": self.ram_sha256,
+            "registers_sha256": self.registers_sha256,
+            "console": self.console.decode("utf-8", "replace"),
+        }
+        if self.screen is not None:
+            shown["screen"] = self.screen
+        return shown
+
+    def closing_line(self) -> str:
+        """Why it ended, and what it cost."""
+        return (
+            f"{self.message or self.reason} after {self.instructions:,} instructions in {self.seconds:.2f} s:"
+            f" {self.mips:,.0f} MIPS, {sum(self.exits.values()):,} exits"
+        )
+
+    def shortfall(self) -> str:
+        """What was asked for and did not come to pass; empty if nothing."""
+        if self.request.say and not self.input_typed:
+            waited = self.request.after.decode("utf-8", "replace")
+            return f"the text {waited!r} never appeared, so --input was not typed" if waited else ""
+        if self.request.until and not self.text_seen:
+            return f"the text {self.request.until.decode('utf-8', 'replace')!r} did not appear"
+        if self.request.limit and not self.request.until and self.reason != "instructions":
+            return f"the guest ended before {self.request.limit:,} instructions"
+        return ""
+
+    def exit_code(self) -> int:
+        """0 if what was asked for came to pass."""
+        if self.reader_left:
+            return PIPE_CLOSED
+        if self.reason == "interrupted":
+            return INTERRUPTED
+        if self.shortfall():
+            return OTHER_END
+        if self.request.until or self.request.limit or self.reason in _OFF:
+            return DONE
+        return OTHER_END

@@ -1,0 +1,144 @@
+"""`labkit run`: a guest on the machine, its console on stdout."""
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, BinaryIO, Protocol
+
+from labkit.cli.console import Conversation, Serial, Stream
+from labkit.cli.errors import CommandError, complain
+from labkit.cli.interrupt import Interrupts
+from labkit.cli.outcome import Outcome
+from labkit.cli.request import Request
+
+__all__ = ["Ground", "perform", "run"]
+
+
+class Ground(Protocol):
+    """What a run stands on: a machine with a guest in it, and its monitor."""
+
+    engine: str
+
+    @property
+    def serial(self) -> Serial:
+        """The console."""
+        ...
+
+    @property
+    def printed(self) -> bytes:
+        """All that the console has printed."""
+        ...
+
+    @property
+    def exits(self) -> Mapping[str, int]:
+        """Exits by kind."""
+        ...
+
+    def run(self, instructions: int | None) -> tuple[str, str, int]:
+        """Run until something stops it: reason, message, retired instructions."""
+        ...
+
+    def stop(self, message: str) -> None:
+        """Stop soon, at an exact point; from a callback or from another thread."""
+        ...
+
+    def screen(self) -> list[str]:
+        """The VGA text screen."""
+        ...
+
+    def hashes(self) -> tuple[str, str]:
+        """SHA-256 of RAM and of the registers."""
+        ...
+
+
+class PhysicalGround:
+    """The real machine, as the command line uses it."""
+
+    engine = "hw"
+
+    def __init__(self, machine: Any, monitor: Any) -> None:
+        self._machine = machine
+        self._monitor = monitor
+        self.serial: Serial = machine.board.serial
+        self.stop = monitor.request_stop
+        self.screen = machine.screen
+
+    @property
+    def printed(self) -> bytes:
+        """All that the console has printed."""
+        return bytes(self._machine.board.serial.output)
+
+    @property
+    def exits(self) -> Mapping[str, int]:
+        """Exits by kind."""
+        return {str(kind): count for kind, count in self._monitor.exits.items() if count}
+
+    def run(self, instructions: int | None) -> tuple[str, str, int]:
+        """Run until something stops it."""
+        stop = self._monitor.run(instructions=instructions)
+        return stop.reason.value, stop.message, stop.point.instructions
+
+    def hashes(self) -> tuple[str, str]:
+        """SHA-256 of RAM and of the registers."""
+        return self._machine.ram_sha256(), self._machine.registers_sha256()
+
+
+def run(request: Request, *, screen: bool, as_json: bool) -> int:
+    """Run what was asked for; returns the exit code. Raises CommandError and GuestError."""
+    request, ground = _prepare(request)
+    outcome = perform(request, ground, screen=screen, out=None if as_json else sys.stdout.buffer)
+    if as_json:
+        print(json.dumps(outcome.document(), ensure_ascii=False))
+    elif not outcome.reader_left:
+        if outcome.console and not outcome.console.endswith(b"\n"):
+            print(flush=True)
+        if outcome.screen is not None:
+            print(*outcome.screen, sep="\n", flush=True)
+        complain(outcome.closing_line())
+    if shortfall := outcome.shortfall():
+        complain(shortfall)
+    return outcome.exit_code()
+
+
+def perform(request: Request, ground: Ground, *, screen: bool, out: BinaryIO | None) -> Outcome:
+    """Run the guest with its console copied to `out`, and say how it ended."""
+    talk = Conversation(
+        ground.serial, lambda: ground.stop("text seen"),
+        say=request.say, after=request.after, until=request.until,
+    )  # fmt: skip
+    stream = Stream(ground.serial, out, lambda: ground.stop("the reader of the output left")) if out else None
+    with Interrupts(lambda: ground.stop("interrupted"), out.flush if out else lambda: None) as interrupts:
+        start = time.perf_counter()
+        reason, message, instructions = ground.run(request.limit)
+        seconds = time.perf_counter() - start
+    ram, registers = ground.hashes()
+    return Outcome(
+        request, ground.engine, "interrupted" if interrupts.count else reason, message, instructions,
+        seconds, ground.exits, ram, registers, ground.printed, ground.screen() if screen else None,
+        text_seen=talk.done, input_typed=talk.said, reader_left=bool(stream and stream.broken),
+    )  # fmt: skip
+
+
+def _prepare(request: Request) -> tuple[Request, PhysicalGround]:
+    """The machine with the guest in it; the request with the guest's own prompt filled in."""
+    from labkit import guests
+
+    image, prompt = guests.boot(request)
+    if request.say and not request.after:
+        if not prompt and not request.until:
+            raise CommandError(
+                "--input needs --input-after: the prompt of this guest is not known\n"
+                "For a shell that prints '# ' write: --input-after '# '"
+            )
+        request = replace(request, after=prompt or request.until)
+    try:
+        from labkit.vm.machine import Machine
+        from labkit.vm.monitor import Monitor
+
+        machine = Machine(memory=request.memory, clock=request.clock, disks=request.disks)
+        machine.load(image)
+        return request, PhysicalGround(machine, Monitor(machine, engine=PhysicalGround.engine))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CommandError(str(error)) from error
