@@ -90,12 +90,11 @@ def load(source: files.Source, memory: int = layout.DEFAULT_MEMORY) -> BootImage
     Raises GuestError when the file is no 32-bit x86 executable or does not fit `memory` bytes.
     """
     executable = parse(files.read(source, "ELF file"), memory)
-    gdt = layout.flat_gdt()
+    gdt = layout.flat_gdt(executable.extents)
     layout.check_extents([layout.extent_of(gdt), *executable.extents], memory)
-    return BootImage(
-        files.name_of(source, "ELF"), (gdt, *executable.placements), layout.start(executable.entry),
-        executable.symbols,
-    )  # fmt: skip
+    placements = (gdt, *executable.placements)
+    start = layout.bare_start(executable.entry, gdt)
+    return BootImage(files.name_of(source, "ELF"), placements, start, executable.symbols)
 
 
 # e_ident: 7F 'E' 'L' 'F'   4 class (1: 32-bit, 2: 64-bit)   5 data (1: little-endian)

@@ -2,7 +2,7 @@
 
 ======== =================================================================
 00000000 interrupt vectors and BIOS data area (the board's)
-00000500 free; the loaders' GDT is at 8000, their stack grows down from it
+00000500 free; the boot GDT is here, by default at 8000, and the stack below it
 00090000 boot parameters and command line
 0009FC00 extended BIOS data area (the board's)
 000A0000 VGA memory, ROMs
@@ -22,7 +22,7 @@ from labkit.vm.machine.boot import Placement, StartState
 
 __all__ = [
     "DEFAULT_MEMORY", "HIGH_MEMORY", "LOW_MEMORY_END", "LOW_MEMORY_START", "MAX_MEMORY", "Extent", "Region",
-    "RegionKind", "check_extents", "check_memory", "extent_of", "flat_gdt", "memory_map", "start",
+    "RegionKind", "bare_start", "check_extents", "check_memory", "extent_of", "flat_gdt", "memory_map",
 ]  # fmt: skip
 
 LOW_MEMORY_START = 0x500
@@ -32,8 +32,8 @@ MIN_MEMORY = 2 << 20
 MAX_MEMORY = 3 << 30
 DEFAULT_MEMORY = 128 << 20
 
-_GDT = 0x8000
-_STACK_TOP = 0x8000
+_GDT_PLACES = (0x8000, 0x80000, 0x9F000)
+_STACK = 0x1000
 
 
 class RegionKind(IntEnum):
@@ -96,19 +96,25 @@ def memory_map(memory: int) -> tuple[Region, ...]:
 #  63      56 55 54 53 52 51   48 47 46 45 44 43  40 39      32 31      16 15       0
 #  base 31:24  G  D  0  A  limit   P  DPL   S  type  base 23:16  base 15:0  limit 15:0
 #  00          1  1  0  0  F       1  0     1  A/2   00          0000       FFFF
-def flat_gdt() -> Placement:
+def flat_gdt(taken: Iterable[Extent] = ()) -> Placement:
     """The boot GDT: selector 10h is flat 4 GB code, 18h flat 4 GB data, both ring 0.
 
+    It goes where it and a stack below it meet nothing of `taken`, if there is such a place in low memory.
     Source: the 32-bit boot protocol in Linux, Documentation/arch/x86/boot.rst.
     """
+    occupied = tuple(taken)
+    place = next((at for at in _GDT_PLACES if _free(at - _STACK, at + 4 * 8, occupied)), _GDT_PLACES[0])
     code, data = (struct.pack("<HHBBBB", 0xFFFF, 0, 0, access, 0xCF, 0) for access in (0x9A, 0x92))
-    return Placement(_GDT, bytes(16) + code + data, "the boot GDT")
+    return Placement(place, bytes(16) + code + data, "the boot GDT")
 
 
-def start(eip: int, *, eax: int = 0, ebx: int = 0, esi: int = 0) -> StartState:
-    """A start at `eip` with the boot GDT and a small stack below it."""
-    limit = len(flat_gdt().data) - 1
-    return StartState(eip, eax=eax, ebx=ebx, esi=esi, esp=_STACK_TOP, gdt_address=_GDT, gdt_limit=limit)
+def bare_start(eip: int, gdt: Placement) -> StartState:
+    """A start at `eip` with the boot GDT and the stack below it, all other registers 0."""
+    return StartState(eip, esp=gdt.address, gdt_address=gdt.address, gdt_limit=len(gdt.data) - 1)
+
+
+def _free(start: int, end: int, occupied: tuple[Extent, ...]) -> bool:
+    return all(end <= extent.address or extent.end <= start for extent in occupied)
 
 
 def check_extents(extents: Iterable[Extent], memory: int) -> None:

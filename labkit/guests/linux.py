@@ -6,13 +6,14 @@ Source: Linux, Documentation/arch/x86/boot.rst.
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from labkit.guests import cache, compression, elf, files, layout
+from labkit.guests.core import Core, from_elf
 from labkit.guests.errors import GuestError
-from labkit.vm.machine.boot import BootImage, Placement, Symbol
+from labkit.vm.machine.boot import BootImage, Placement
 
-__all__ = ["SetupHeader", "is_bzimage", "load", "unpacked_kernel"]
+__all__ = ["SetupHeader", "is_bzimage", "is_compressed_kernel", "load", "unpacked_kernel"]
 
 BOOT_PARAMS = 0x90000
 COMMAND_LINE = 0x9E000
@@ -88,6 +89,14 @@ def is_bzimage(data: bytes) -> bool:
     return len(data) > 0x210 and data[0x1FE:0x200] == b"\x55\xaa" and data[0x202:0x206] == b"HdrS"
 
 
+def is_compressed_kernel(data: bytes) -> bool:
+    """Whether `data` is a bzImage with a compressed kernel inside, which memtest86+ for example is not."""
+    try:
+        return bool(SetupHeader.parse(data).payload)
+    except GuestError:
+        return False
+
+
 def load(
     kernel: files.Source, initrd: files.Source | None = None, cmdline: str = "",
     memory: int = layout.DEFAULT_MEMORY, firmware_path: bool = False,
@@ -99,15 +108,15 @@ def load(
     layout.check_memory(memory)
     data = files.read(kernel, "kernel")
     header = SetupHeader.parse(data)
-    core = _compressed(data, header, memory) if firmware_path else _unpacked(data, header, memory)
-    ram_disk = _ram_disk(initrd, header, memory, max(e.end for e in core.extents))
+    whole = firmware_path or not header.payload  # no payload: not compressed (memtest86+)
+    core = _as_it_is(data, header, memory) if whole else _unpacked(data, header, memory)
+    ram_disk = _ram_disk(initrd, header, memory, core.end)
     zero_page = Placement(BOOT_PARAMS, _boot_params(header, memory, ram_disk), "the boot parameters")
-    rest = (*ram_disk, zero_page, _command_line(cmdline, header), layout.flat_gdt())
+    gdt = layout.flat_gdt()
+    rest = (*ram_disk, zero_page, _command_line(cmdline, header), gdt)
     layout.check_extents([*core.extents, *(layout.extent_of(p) for p in rest)], memory)
-    return BootImage(
-        files.name_of(kernel, "linux"), (*core.placements, *rest), layout.start(core.entry, esi=BOOT_PARAMS),
-        core.symbols,
-    )  # fmt: skip
+    start = replace(layout.bare_start(core.entry, gdt), esi=BOOT_PARAMS)
+    return BootImage(files.name_of(kernel, "linux"), (*core.placements, *rest), start, core.symbols)
 
 
 def unpacked_kernel(data: bytes, header: SetupHeader) -> bytes:
@@ -116,8 +125,6 @@ def unpacked_kernel(data: bytes, header: SetupHeader) -> bytes:
     if found := kept.read():
         return found
     payload = data[header.payload.start : header.payload.stop]
-    if not payload:
-        raise GuestError("the header names no payload to unpack; start the kernel with its own decompressor")
     result = payload if elf.is_elf(payload) else compression.unpack(payload, _MAX_KERNEL)
     if not elf.is_elf(result):
         raise GuestError(f"the payload holds no ELF file (it starts with {result[:4].hex(' ')})")
@@ -125,32 +132,20 @@ def unpacked_kernel(data: bytes, header: SetupHeader) -> bytes:
     return result
 
 
-@dataclass(frozen=True, slots=True)
-class _Core:
-    """The kernel itself: what is placed, where it starts, and all the memory that it needs to start."""
-
-    placements: tuple[Placement, ...]
-    entry: int
-    symbols: tuple[Symbol, ...]
-    extents: list[layout.Extent]
-
-
-def _unpacked(data: bytes, header: SetupHeader, memory: int) -> _Core:
-    kernel = elf.parse(unpacked_kernel(data, header), memory)
-    extents = kernel.extents
+def _unpacked(data: bytes, header: SetupHeader, memory: int) -> Core:
+    kernel = from_elf(unpacked_kernel(data, header), memory)
     # The kernel also uses what lies between its end and pref_address + init_size (its first page tables).
-    end, room = max(e.end for e in extents), header.preferred + header.init_size
-    if end < room:
-        extents.append(layout.Extent(end, room - end, "the kernel's start-up area"))
-    return _Core(kernel.placements, kernel.entry, kernel.symbols, extents)
+    more = max(header.preferred + header.init_size - kernel.end, 0)
+    room = layout.Extent(kernel.end, more, "the kernel's start-up area")
+    return replace(kernel, extents=(*kernel.extents, room))
 
 
-def _compressed(data: bytes, header: SetupHeader, memory: int) -> _Core:
-    placement = Placement(header.load_at, data[header.protected_mode :], "the compressed kernel")
-    room = layout.Extent(header.preferred, header.init_size, "the kernel, unpacked,")
+def _as_it_is(data: bytes, header: SetupHeader, memory: int) -> Core:
+    placement = Placement(header.load_at, data[header.protected_mode :], "the kernel")
     if header.preferred >= layout.HIGH_MEMORY:
+        room = layout.Extent(header.preferred, header.init_size, "the kernel, unpacked,")
         layout.check_extents([room], memory)
-    return _Core((placement,), header.load_at, (), [layout.extent_of(placement)])
+    return Core((placement,), header.load_at, (), (layout.extent_of(placement),))
 
 
 def _ram_disk(

@@ -1,0 +1,155 @@
+"""The catalog: guests by name, and how each becomes a boot image."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from labkit.guests import elf, files, image, initrd, layout, linux, multiboot
+from labkit.guests.errors import GuestError
+from labkit.guests.fetch import fetched
+from labkit.vm.machine.boot import BootImage
+
+__all__ = ["LINUX_COMMAND_LINE", "Guest", "boot", "boot_files", "guest", "names"]
+
+# What each word is for. The processor retires an instruction in 5 ns, and its TSC counts at 200 MHz.
+_LINUX_WORDS = (
+    "console=ttyS0",  # messages and the shell on the first serial port
+    "nokaslr",  # with firmware_path: the kernel at its usual address, so that runs can be compared
+    "nosmp nolapic noapic acpi=off pci=off",  # one processor, the 8259 pair; no tables or PCI bus to look for
+    "tsc_early_khz=200000 tsc=reliable lpj=400000 no_timer_check",  # times known, not measured (HZ = 250)
+    "i8042.nokbd i8042.noaux noisapnp",  # no long timeouts in looking for what a serial console does not need
+    "nopti mitigations=off",  # this processor does not speculate
+    "random.trust_bootloader=on",
+    "cryptomgr.notests",  # the self tests are three quarters of all instructions of a boot
+)
+LINUX_COMMAND_LINE = " ".join(_LINUX_WORDS)
+"""The command line of every Linux that labkit boots; what the user appends comes after it, and so wins."""
+
+_HERE = Path(__file__).parent
+_TEACHING = _HERE / "kernel" / "teaching.elf"
+_PROGRAMS = _HERE / "programs"
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What `boot` was called with."""
+
+    memory: int
+    append: str
+    initrd: files.Source | None
+    firmware_path: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A guest that labkit knows by name."""
+
+    name: str
+    description: str
+    prompt: str
+    """What it prints on the serial port when it waits for a command; empty if it takes none."""
+    fetch: bool
+    """Whether it has to be fetched before it can be booted."""
+    load: Callable[[_Options], BootImage] = field(repr=False)
+
+
+def names() -> tuple[str, ...]:
+    """The names of all guests, those that need no fetching first."""
+    return tuple(_guests())
+
+
+def guest(name: str) -> Guest:
+    """The guest of that name. Raises GuestError if there is none."""
+    known = _guests()
+    if name not in known:
+        raise GuestError(
+            f"no guest is named {name!r}; there are {', '.join(known)}.\nFor a file: --kernel FILE"
+        )
+    return known[name]
+
+
+def boot(
+    name: str, *, memory: int = layout.DEFAULT_MEMORY, append: str = "", initrd: files.Source | None = None,
+    firmware_path: bool = False,
+) -> BootImage:  # fmt: skip
+    """The boot image of a guest by name, for `memory` bytes.
+
+    `append` is added to its command line; `initrd` takes the place of its own; with `firmware_path` a Linux
+    kernel unpacks itself. Raises GuestError when there is none, or it is not fetched or does not fit.
+    """
+    booted = guest(name).load(_Options(memory, append, initrd, firmware_path))
+    return replace(booted, name=name)
+
+
+def boot_files(
+    kernel: files.Source, initrd: files.Source | None = None, append: str = "",
+    memory: int = layout.DEFAULT_MEMORY, firmware_path: bool = False, at: int | None = None,
+) -> BootImage:  # fmt: skip
+    """The boot image of a kernel of any kind that `image` tells apart; Linux gets LINUX_COMMAND_LINE first.
+
+    Raises GuestError for a file that cannot be booted, and says why.
+    """
+    words = append
+    if linux.is_compressed_kernel(files.read(kernel, "kernel")):
+        words = f"{LINUX_COMMAND_LINE} {append}".strip()
+    return image.load(
+        kernel, memory=memory, cmdline=words, initrd=initrd, at=at, firmware_path=firmware_path
+    )  # fmt: skip
+
+
+def _guests() -> dict[str, Guest]:
+    """The images that are there; programs are found, so that a new one needs no entry here."""
+    ours = [
+        Guest(path.stem, _first_words(path), "", False, partial(_program, path))
+        for path in sorted(_PROGRAMS.glob("*.elf"))
+    ]
+    if _TEACHING.is_file():
+        ours.insert(0, Guest("teaching", _TEACHING_WORDS, "$ ", False, _teaching))
+    real = [
+        Guest("linux", "Debian's Linux 6.1 (686, not PAE) with a busybox shell", initrd.PROMPT, True, _linux),
+        Guest("memtest86+", "memory test on the VGA screen", "", True, _memtest),
+    ]
+    return {known.name: known for known in ours + real}
+
+
+_TEACHING_WORDS = "our own kernel: paging, user mode, system calls, timer; boots to a shell"
+
+
+def _first_words(program: Path) -> str:
+    """The first comment line of the source that lies beside a program."""
+    for source in (program.with_suffix(".S"), program.with_suffix(".c")):
+        if source.is_file():
+            return source.read_text("utf-8").partition("\n")[0].strip("/*# ")
+    return "a program on the bare machine"
+
+
+def _program(path: Path, options: _Options) -> BootImage:
+    if multiboot.is_multiboot(files.read(path)):
+        return image.load(path, memory=options.memory, cmdline=options.append, initrd=options.initrd)
+    return elf.load(path, options.memory)
+
+
+def _teaching(options: _Options) -> BootImage:
+    modules = [] if options.initrd is None else [options.initrd]
+    return multiboot.load(_TEACHING, options.append, modules, options.memory)
+
+
+def _linux(options: _Options) -> BootImage:
+    parts = _parts("linux")
+    ram_disk = options.initrd
+    if ram_disk is None:
+        ram_disk = initrd.busybox_initrd(files.read(parts["busybox"], "busybox"))
+    words = f"{LINUX_COMMAND_LINE} {options.append}".strip()
+    return linux.load(parts["vmlinuz"], ram_disk, words, options.memory, options.firmware_path)
+
+
+def _memtest(options: _Options) -> BootImage:
+    return linux.load(_parts("memtest86+")["memtest.bin"], None, options.append, options.memory)
+
+
+def _parts(name: str) -> dict[str, Path]:
+    present = fetched(name)
+    if present is None:
+        raise GuestError(f"{name} is not fetched yet; write: labkit fetch {name}")
+    return present.files
