@@ -3,8 +3,8 @@
     python -m labkit.guests.build            # every image
     python -m labkit.guests.build hello      # some of them
 
-Needs the ziglang wheel (a whole cross compiler), and exactly the release that made the committed images: another
-compiler makes other code. Only those who change guest code need it.
+Needs the ziglang wheel (a whole cross compiler), and exactly the release that made the committed images:
+another compiler makes other code. Only those who change guest code need it.
 """
 
 import subprocess
@@ -41,7 +41,8 @@ class BuildError(Exception):
 
 def _compile(folder: Path, sources: Iterable[str], script: str, output: Path, *extra: str) -> None:
     """Compile and link; relative source names, so that no path of this machine gets into the image."""
-    command = [sys.executable, "-m", "ziglang", "cc", *FLAGS, *extra, "-T", script, "-o", str(output), *sources]
+    compiler = (sys.executable, "-m", "ziglang", "cc")
+    command = [*compiler, *FLAGS, *extra, "-T", script, "-o", str(output), *sources]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BuildError(f"{output.name}: the compiler found a mistake\n{done.stderr.strip()}")
@@ -57,20 +58,22 @@ def _build_teaching(output: Path) -> None:
         _compile(KERNEL, kernel, "kernel.ld", output, "-I", scratch, "-Wl,--entry=physical_start")
 
 
-def _build_program(output: Path) -> None:
-    """A program on the bare machine: one source, and the few lines that all of them start with."""
-    source = next(p.name for p in sorted(PROGRAMS.iterdir()) if p.stem == output.stem and p.suffix in (".c", ".S"))
-    support = sorted(p.name for p in (PROGRAMS / "support").iterdir() if p.suffix in (".c", ".S")) if source.endswith(".c") else []
-    _compile(PROGRAMS, [source, *(f"support/{name}" for name in support)], "program.ld", output)
+def _build_program(name: str, output: Path) -> None:
+    """A program on the bare machine: NAME.S, or NAME.c, NAME_*.c and what all the C programs share."""
+    sources = sorted(p.name for p in PROGRAMS.glob(f"{name}*.[cS]") if p.stem.split("_")[0] == name)
+    if f"{name}.c" in sources:
+        sources += sorted(f"support/{p.name}" for p in (PROGRAMS / "support").glob("*.[cS]"))
+        sources += ["../kernel/format.c", "../kernel/memory.c"]
+    _compile(PROGRAMS, sources, "program.ld", output)
 
 
-def _programs() -> list[str]:
-    return sorted(p.stem for p in PROGRAMS.glob("*.[cS]"))
+def _program_names() -> list[str]:
+    return sorted({p.stem.split("_")[0] for p in PROGRAMS.glob("*.[cS]")})
 
 
 IMAGES: dict[str, Path] = {
     "teaching": KERNEL / "teaching.elf",
-    **{name: PROGRAMS / f"{name}.elf" for name in _programs()},
+    **{name: PROGRAMS / f"{name}.elf" for name in _program_names()},
 }
 """Name of each of our own guests, and its committed image."""
 
@@ -83,7 +86,10 @@ def build(name: str, output: Path) -> None:
     if name not in IMAGES:
         raise BuildError(f"no guest named {name!r}: there are {', '.join(IMAGES)}")
     _check_compiler()
-    (_build_teaching if name == "teaching" else _build_program)(output)
+    if name == "teaching":
+        _build_teaching(output)
+    else:
+        _build_program(name, output)
 
 
 def _check_compiler() -> None:
