@@ -4,6 +4,7 @@ import bz2
 import lzma
 import zlib
 from collections.abc import Callable
+from typing import Protocol
 
 import zstandard
 
@@ -14,16 +15,32 @@ __all__ = ["kind_of", "unpack"]
 _MEMORY_LIMIT = 256 << 20  # for the decoder's own dictionary: Linux uses up to 128 MB (zstd -22 --ultra)
 
 
+class _Decoder(Protocol):
+    """What the decoders of the standard library have in common."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+def _decode(decoder: _Decoder, data: bytes, limit: int) -> bytes:
+    result = decoder.decompress(data, limit)
+    if not decoder.eof and len(result) < limit:
+        raise EOFError("it is cut off")
+    return result
+
+
 def _gzip(data: bytes, limit: int) -> bytes:
-    return zlib.decompressobj(wbits=31).decompress(data, limit)
+    return _decode(zlib.decompressobj(wbits=31), data, limit)
 
 
 def _lzma(data: bytes, limit: int) -> bytes:
-    return lzma.LZMADecompressor(memlimit=_MEMORY_LIMIT).decompress(data, limit)
+    return _decode(lzma.LZMADecompressor(memlimit=_MEMORY_LIMIT), data, limit)
 
 
 def _bzip2(data: bytes, limit: int) -> bytes:
-    return bz2.BZ2Decompressor().decompress(data, limit)
+    return _decode(bz2.BZ2Decompressor(), data, limit)
 
 
 def _zstd(data: bytes, limit: int) -> bytes:
@@ -57,7 +74,10 @@ def unpack(data: bytes, limit: int) -> bytes:
     if name is None:
         raise GuestError(f"the payload starts with {data[:6].hex(' ') or 'nothing'}: no known compression")
     if decode is None:
-        raise GuestError(f"the payload is compressed with {name}, which labkit does not unpack")
+        raise GuestError(
+            f"the payload is compressed with {name}, which labkit does not unpack;"
+            " with the firmware path (--firmware-path) the kernel unpacks itself"
+        )
     try:
         result = decode(data, limit + 1)
     except (lzma.LZMAError, zlib.error, zstandard.ZstdError, OSError, EOFError, ValueError) as error:

@@ -23,6 +23,7 @@ _MAX_SEGMENTS = 64
 _MAX_SECTIONS = 4096
 _MAX_SYMBOLS = 1 << 20
 _MAX_NAME = 512
+_RESERVED = 0xFF00  # section indexes from here on mean something else: FFF1 a constant, not an address
 
 _Header = Mapping[str, int | str]
 
@@ -203,6 +204,6 @@ def _names(table: bytes, strings: bytes) -> tuple[Symbol, ...]:
     found = set()
     for name, value, size, info, _, section in struct.iter_unpack("<IIIBBH", usable):
         end = strings.find(b"\0", name, name + _MAX_NAME)
-        if section and info & 15 <= 2 and end > name:  # section 0: undefined
+        if 0 < section < _RESERVED and info & 15 <= 2 and end > name:
             found.add(Symbol(value, strings[name:end].decode("utf-8", "replace"), size))
     return tuple(sorted(found))

@@ -125,9 +125,14 @@ def unpacked_kernel(data: bytes, header: SetupHeader) -> bytes:
     if found := kept.read():
         return found
     payload = data[header.payload.start : header.payload.stop]
-    result = payload if elf.is_elf(payload) else compression.unpack(payload, _MAX_KERNEL)
-    if not elf.is_elf(result):
-        raise GuestError(f"the payload holds no ELF file (it starts with {result[:4].hex(' ')})")
+    size = int.from_bytes(payload[-4:], "little")  # every compressed payload ends with its unpacked size
+    if size > _MAX_KERNEL:
+        raise GuestError(f"the payload unpacks to {size:,} bytes; labkit unpacks at most {_MAX_KERNEL:,}")
+    result = compression.unpack(payload, size)
+    if len(result) != size or not elf.is_elf(result):
+        raise GuestError(
+            f"the payload unpacks to {len(result):,} bytes that are no ELF file of {size:,}: damaged"
+        )
     kept.store(result)
     return result
 
