@@ -1,0 +1,263 @@
+"""The machine: processor, memory and board, wired together, with one clock.
+
+    processor --ports, CPUID--> board        board --INTR pin--> processor
+    clock: retired instructions + skipped idle time, 5 ns each (virtual), or the host's (live)
+
+An interrupt or a deadline that arises from a port access takes effect 512 instructions later, beyond the end of any
+block of code: so it falls on the same instruction however the code was cut into blocks.
+"""
+
+import ctypes
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from labkit.vm.machine import cpuid as model
+from labkit.vm.machine.board import Board, BoardState
+from labkit.vm.machine.boot import BootImage, Symbol
+from labkit.vm.machine.clock import NS_PER_INSTRUCTION
+from labkit.vm.machine.memory import FRAME_SIZE, Memory
+from labkit.vm.machine.probes import cells as c
+from labkit.vm.machine.processor import NEVER, Processor
+from labkit.vm.machine.state import ExecutionPoint, Registers
+
+__all__ = ["SETTLE", "Checkpoint", "Machine"]
+
+SETTLE = 512
+"""Instructions between a port access and what it causes; no block of code is longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The whole machine at one point: processor, devices, and the frames that changed since `parent`.
+
+    `frames` are physical frame numbers, `pages` their bytes (n x 4096). Without a parent, the frames not listed are
+    zero.
+    """
+
+    point: ExecutionPoint
+    processor: bytes
+    board: BoardState
+    frames: npt.NDArray[np.uint32]
+    pages: npt.NDArray[np.uint8]
+    parent: "Checkpoint | None"
+    pin: tuple[int, int]
+
+    @property
+    def depth(self) -> int:
+        """How many checkpoints this one stands on."""
+        count, at = 0, self.parent
+        while at is not None:
+            count, at = count + 1, at.parent
+        return count
+
+    def frame(self, number: int) -> npt.NDArray[np.uint8] | None:
+        """Bytes of a frame as this checkpoint has it; None for a frame of zeros."""
+        at: Checkpoint | None = self
+        while at is not None:
+            found = np.flatnonzero(at.frames == number)
+            if len(found):
+                return at.pages[found[0]]
+            at = at.parent
+        return None
+
+
+class _GuestClock:
+    """Guest time in nanoseconds, as devices read it."""
+
+    def __init__(self, processor: Processor, live: bool) -> None:
+        self._processor = processor
+        self._start = time.monotonic_ns()
+        self.live = live
+        if live:
+            cells = processor.cells
+            cells[c.LIVE], cells[c.LIVE_START] = 1, self._start
+            cells[c.HOST_TIME] = ctypes.cast(ctypes.CDLL(None).clock_gettime, ctypes.c_void_p).value
+
+    def now(self) -> int:
+        """Nanoseconds since the machine was made."""
+        if self.live:
+            return time.monotonic_ns() - self._start
+        return (self._processor.clock + self._processor.idle) * NS_PER_INSTRUCTION
+
+
+class Machine:
+    """An ordinary PC with `memory` bytes of RAM.
+
+    `clock` is "virtual" (guest time is a function of retired instructions) or "live" (the host's time); `disks` are
+    up to four images, bytes or paths, never written to. Raises `ValueError` for a wrong value, `LayoutError` where
+    the installed Unicorn is not the supported one.
+    """
+
+    def __init__(
+        self,
+        memory: int = 128 << 20,
+        clock: str = "virtual",
+        disks: Sequence[bytes | str | PathLike[str]] = (),
+        mmu: str = "labkit",
+    ) -> None:
+        if clock not in ("virtual", "live"):
+            raise ValueError(f"clock {clock!r}: give 'virtual' or 'live'")
+        self.memory = Memory(memory)
+        self.processor = Processor(self.memory, mmu)
+        self.clock = _GuestClock(self.processor, clock == "live")
+        self.board = _board(self.clock, memory, disks)
+        self.image: BootImage | None = None
+        self.pin_at = NEVER
+        """Clock at which the interrupt pin follows the board again; NEVER when it does already."""
+        self._base: Checkpoint | None = None
+        self._wire()
+
+    def _wire(self) -> None:
+        processor, board = self.processor, self.board
+        processor.read_port, processor.write_port = board.read_port, board.write_port
+        processor.cpuid = model.cpuid
+        board.on_interrupt, board.on_deadline = self._on_interrupt, self._on_deadline
+        for i, covered in enumerate(board.mmio_ranges):
+            processor.cells[c.MMIO + 2 * i] = covered.start
+            processor.cells[c.MMIO + 2 * i + 1] = covered.stop
+
+    # --- starting
+
+    def load(self, image: BootImage) -> None:
+        """Put a boot image and the firmware's tables in place and set the processor to its first instruction."""
+        for address, data in self.board.firmware():
+            self.processor.write_physical(address, data)
+        for placement in image.placements:
+            self.processor.write_physical(placement.address, placement.data)
+        start, registers = image.start, self.processor.registers
+        registers.set_flat(start.code_selector, start.data_selector)
+        gdt = registers.segments[8]
+        gdt.base, gdt.limit = start.gdt_address, start.gdt_limit
+        for i, name in enumerate(("eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi")):
+            registers.general[i] = getattr(start, name)
+        registers.eip, registers.eflags = start.eip, 2
+        self.image = image
+
+    @property
+    def symbols(self) -> tuple[Symbol, ...]:
+        """Symbols of the loaded image."""
+        return self.image.symbols if self.image else ()
+
+    # --- interrupts and time
+
+    def _on_interrupt(self) -> None:
+        if not self.processor.in_hook:
+            self.update_pin()
+        elif self.pin_at == NEVER:
+            self.pin_at = self.processor.clock + SETTLE
+            self.processor.advance_deadline(self.pin_at)
+
+    def _on_deadline(self) -> None:
+        if self.processor.in_hook:
+            at = max(self.device_deadline(), self.processor.clock + SETTLE)
+            self.processor.advance_deadline(at)
+
+    def update_pin(self) -> None:
+        """Let the processor's interrupt pin follow the board."""
+        self.processor.set_interrupt_pin(self.board.interrupt_pending())
+        self.pin_at = NEVER
+
+    def device_deadline(self) -> int:
+        """The clock (instructions) at which a device next has something to do, on the virtual clock."""
+        at = self.board.deadline()
+        return NEVER if at is None else -(-at // NS_PER_INSTRUCTION) - self.processor.idle
+
+    # --- looking
+
+    @property
+    def point(self) -> ExecutionPoint:
+        """Where the processor stands."""
+        return self.processor.point
+
+    @property
+    def registers(self) -> Registers:
+        """All registers, as a value."""
+        return self.processor.registers.snapshot()
+
+    def screen(self) -> list[str]:
+        """The VGA text screen: 25 lines of 80 characters."""
+        return self.board.vga.text(self.memory.bytes)
+
+    def ram_sha256(self) -> str:
+        """Fingerprint of the whole RAM."""
+        return self.memory.sha256()
+
+    def registers_sha256(self) -> str:
+        """Fingerprint of all registers and of the clock."""
+        text = f"{self.registers.sha256()} {self.processor.clock} {self.processor.idle}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    # --- checkpoints
+
+    def checkpoint(self) -> Checkpoint:
+        """The machine as it stands; costs time in proportion to the frames written since the last checkpoint."""
+        memory = self.memory
+        if self._base is None:
+            frames = np.flatnonzero(memory.bytes.reshape(-1, FRAME_SIZE).any(axis=1)).astype(np.uint32)
+        else:
+            frames = memory.dirty_frames().copy()
+        pages = memory.bytes.reshape(-1, FRAME_SIZE)[frames]
+        made = Checkpoint(
+            self.point, self.processor.save(), self.board.save(), frames, pages, self._base,
+            (int(self.processor.cells[c.INTR]), self.pin_at),
+        )  # fmt: skip
+        self._begin_epoch(made)
+        return made
+
+    def _begin_epoch(self, base: Checkpoint) -> None:
+        self.memory.clean()
+        self.processor.flush_tlb()
+        self._base = base
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Make the machine what it was at `checkpoint`, one of its own.
+
+        Raises `ValueError` for a checkpoint that shares no ancestor with this machine's last one.
+        """
+        changed = self._changed_since(checkpoint)
+        memory = self.memory.bytes.reshape(-1, FRAME_SIZE)
+        stale = []
+        for number, page in changed.items():
+            new: Any = 0 if page is None else page
+            if self.memory.state[number] & (c.FRAME_CODE | c.FRAME_MIXED) and (memory[number] != new).any():
+                stale.append(number)
+            memory[number] = new
+        for number in stale:
+            self.processor.changed(range(number, number + 1))
+        self.board.load(checkpoint.board)
+        self.processor.load(checkpoint.processor)
+        pin, self.pin_at = checkpoint.pin
+        self.processor.set_interrupt_pin(bool(pin))
+        self._begin_epoch(checkpoint)
+
+    def _changed_since(self, checkpoint: Checkpoint) -> dict[int, npt.NDArray[np.uint8] | None]:
+        """Frames that may differ from `checkpoint`, with their bytes there."""
+        here = _ancestors(self._base)
+        there = _ancestors(checkpoint)
+        if here and there and here[-1] is not there[-1]:
+            raise ValueError("this checkpoint is of another machine: restore it on the machine that made it")
+        common = set(map(id, here)) & set(map(id, there))
+        numbers: set[int] = set(self.memory.dirty_frames().tolist())
+        for at in (*here, *there):
+            if id(at) not in common:
+                numbers.update(at.frames.tolist())
+        return {number: checkpoint.frame(number) for number in numbers}
+
+
+def _ancestors(checkpoint: Checkpoint | None) -> list[Checkpoint]:
+    found = []
+    while checkpoint is not None:
+        found.append(checkpoint)
+        checkpoint = checkpoint.parent
+    return found
+
+
+def _board(clock: _GuestClock, memory: int, disks: Sequence[bytes | str | PathLike[str]]) -> Board:
+    return Board(clock, memory, disks=disks) if disks else Board(clock, memory)

@@ -1,0 +1,57 @@
+"""Linear memory as the processor itself reaches it, compiled: stacks and tables during delivery of an event.
+
+Supervisor accesses, accessed and dirty bits set as by any other access.
+"""
+
+import numpy as np
+from numba import njit
+
+from labkit.vm.machine.probes import cells as c
+from labkit.vm.machine.probes.intrinsics import load8, store8
+from labkit.vm.machine.probes.walk import WALK_FAULT, mark_dirty, translate
+
+__all__ = ["FAULT", "frame_for_write", "read_linear", "write_linear"]
+
+U = np.uint64
+FAULT = 1 << 62
+FRAME = U(0xFFFFFF000)
+
+
+@njit(cache=True)
+def read_linear(a, linear, size):  # type: ignore[no-untyped-def]
+    """Little-endian value of 1, 2 or 4 bytes, or FAULT | address << 8 | page-fault error code."""
+    value = U(0)
+    page, at = U(1), U(0)
+    for i in range(size):
+        address = (U(linear) + U(i)) & U(0xFFFFFFFF)
+        if address & U(0xFFFFF000) != page:
+            page = address & U(0xFFFFF000)
+            at = translate(a, page, False, False, False, True)
+            if at & U(WALK_FAULT):
+                return U(FAULT) | address << U(8) | (at & U(0x1F))
+        physical = (at & FRAME) | (address & U(0xFFF))
+        byte = U(load8(a[c.RAM] + physical)) if physical < a[c.RAM_SIZE] else U(0xFF)
+        value |= byte << U(8 * i)
+    return value
+
+
+@njit(cache=True)
+def frame_for_write(a, linear):  # type: ignore[no-untyped-def]
+    """Physical address behind a linear one that is about to be written, or FAULT as `read_linear`."""
+    at = translate(a, U(linear) & U(0xFFFFF000), True, False, False, True)
+    if at & U(WALK_FAULT):
+        return U(FAULT) | U(linear) << U(8) | (at & U(0x1F))
+    return (at & FRAME) | (U(linear) & U(0xFFF))
+
+
+@njit(cache=True)
+def write_linear(a, linear, size, value):  # type: ignore[no-untyped-def]
+    """Store 1, 2 or 4 bytes; 0, or FAULT as `read_linear`. What lies outside RAM or in ROM is lost."""
+    for i in range(size):
+        at = frame_for_write(a, (U(linear) + U(i)) & U(0xFFFFFFFF))
+        if at & U(FAULT):
+            return at
+        if at < a[c.RAM_SIZE] and not (load8(a[c.FRAMES] + (at >> U(12))) & c.FRAME_ROM):
+            store8(a[c.RAM] + at, np.uint8((U(value) >> U(8 * i)) & U(0xFF)))
+            mark_dirty(a, at >> U(12))
+    return U(0)

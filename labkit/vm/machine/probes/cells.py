@@ -1,0 +1,116 @@
+"""The cells: one array of 64-bit words that the compiled hooks and the processor share.
+
+A hook gets the array's address as its user data. Everything a hook needs to know or to tell is a numbered cell;
+there is no other state. The numbers are constants at compile time.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["CELLS", "Stop", "new_cells"]
+
+CELLS = 96
+
+# --- the clock
+CLOCK = 0  # retired instructions, the whole current block included
+DEADLINE = 1  # stop exactly when CLOCK reaches this
+PAUSE = 2  # stop at some block start once CLOCK has reached this (cheap, not exact)
+LIMIT = 3  # min(DEADLINE, PAUSE): the only value the fast path looks at
+BRANCHES = 4  # retired control transfers
+IDLE = 5  # instruction times skipped while halted (virtual time = CLOCK + IDLE)
+# --- the current block
+BLOCK = 6  # linear address of the block that the clock counted last
+BLOCK_SIZE = 7  # its bytes; 0 = nothing is in flight
+BLOCK_INFO = 8  # what decode.py found in it
+REP_START = 9  # CLOCK when the current repeated string instruction began
+NEXT_BLOCK = 10  # a block that was stopped before its first instruction
+NEXT_SIZE = 11
+ALLOW = 12  # 1: run a sensitive block as it is (its check has been made)
+# --- stopping
+STOP = 13  # why the hook stopped the processor: a Stop
+INTR = 14  # 1: the interrupt pin is raised
+# --- faults and refused translations
+FAULT = 15  # why the fill refused: a Stop
+FAULT_PAGE = 16  # linear page
+FAULT_CODE = 17  # page-fault error code
+FAULT_PHYSICAL = 18  # physical page, for refusals that are not page faults
+FAULT_ACCESS = 19  # 16 read, 17 write, 18 fetch
+VECTOR = 20  # exception or INT n that the processor raised
+SOFTWARE = 21  # 1: by INT n, INT3 or INTO
+ERROR = 22  # its error code
+# --- addresses (host) and sizes
+ENV = 30  # the processor's register file (CPUX86State)
+RAM = 31
+RAM_SIZE = 32
+FRAMES = 33  # u8 per physical frame: FRAME_* bits
+DIRTY = 34  # u8 per frame
+DIRTY_LIST = 35  # u32 frame numbers, in order of first write
+DIRTY_COUNT = 36
+PAGES = 37  # u32 per linear page: physical frame | generation, where code was last fetched
+GENERATION = 38  # u16 per frame, 1..4094; 4095 = never cache decoded blocks
+BLOCKS = 39  # decoded-block table: pairs of u64 (key, info)
+SCRATCH = 40  # 8 KB for a block that crosses a page
+STOP_FUNCTION = 41  # uc_emu_stop
+NATIVE = 42  # 1: Unicorn's own MMU translates (the oracle in tests)
+MAINTENANCE = 43  # 1: the fill answers from PAGES only, checks and records nothing
+OLD_EXCEPTION = 44  # host address of env->old_exception, which nobody else resets
+IS_SOFTWARE = 45  # host address of env->exception_is_int
+ERROR_CODE = 46  # host address of env->error_code
+ALIAS_FRAME = 47  # physical frame + 1 that is redirected, 0 = none
+ALIAS_TARGET = 48  # to this physical address
+MIXED = 49  # 1 once any frame holds code and data that is written
+MMIO = 50  # up to MMIO_RANGES pairs (first, last + 1) of physical pages, then 0
+MMIO_RANGES = 4
+LIVE = 58  # 1: time comes from the host
+LIVE_START = 59  # host nanoseconds at guest time 0
+HOST_TIME = 60  # clock_gettime
+ENGINE = 61  # uc_engine, for STOP_FUNCTION
+# --- counts
+TLB_FILLS = 64
+DECODES = 65
+RDTSCS = 66
+SYSENTERS = 67
+DECODE_MISMATCH = 68
+BLOCK_COUNT = 69
+
+# frame state: a frame is data (writable, not executable), code (executable, not writable) or, when both happen on
+# one page, mixed (both; the processor then checks each store for code under it)
+FRAME_CODE = 1
+FRAME_MIXED = 2
+FRAME_WRITABLE = 4  # some translation may allow writes
+FRAME_ROM = 8
+FRAME_BUCKET = 16  # writes to this ROM frame are dropped silently from now on
+
+# physical addresses above 4 GB, where no 32-bit guest address can reach: pages of our own
+ABOVE = 1 << 32
+VOID_PAGE = ABOVE  # reads all ones
+BUCKET_PAGE = ABOVE + 0x1000  # takes writes that go nowhere
+ALIAS_PAGE = ABOVE + 0x2000  # stands in for a device's registers during one instruction
+ABOVE_SIZE = 0x3000
+
+
+class Stop(IntEnum):
+    """Why a compiled hook stopped the processor or refused a translation."""
+
+    NONE = 0
+    DEADLINE = 1
+    PAUSE = 2
+    WINDOW = 3
+    PARTIAL = 4  # the deadline falls inside the next block
+    SENSITIVE = 5  # the next block holds an instruction that needs a check first
+    EXCEPTION = 6
+    PAGE_FAULT = 7
+    CODE_WRITE = 8  # a store to a frame that holds translated code
+    CODE_FETCH = 9  # a fetch from a frame that may be writable somewhere
+    MMIO = 10
+    ROM_WRITE = 11
+    NOWHERE = 12  # a fetch where there is no memory
+
+
+def new_cells() -> npt.NDArray[np.uint64]:
+    """A zeroed array of cells with no deadline."""
+    cells = np.zeros(CELLS, np.uint64)
+    cells[[DEADLINE, PAUSE, LIMIT]] = np.uint64(1 << 63)
+    return cells

@@ -1,0 +1,204 @@
+"""Instruction lengths and kinds of x86-32, compiled: how many instructions a block holds, and what kind.
+
+    prefixes* | opcode | ModRM | SIB | displacement | immediate
+                1..3     0..1    0..1  0,1,2,4        0..6 bytes
+
+Only what the clock and the checks need is decoded. Capstone decodes for people; the tests compare the two.
+Source: Intel SDM volume 2, appendix A (opcode maps).
+"""
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from labkit.vm.machine.probes.intrinsics import load8
+
+__all__ = ["BRANCH", "CX8", "INFO_COUNT", "IO", "REP", "REP_FIRST", "SENSITIVE", "STACK_FLAGS", "SYSENTER", "TSC", "boundary", "instruction", "survey"]
+
+# attributes of an opcode
+MODRM, IMM8, IMMZ, IMM16, MOFFS, PREFIX, GROUP3 = 1, 2, 4, 8, 16, 32, 64
+
+
+def _one_byte() -> npt.NDArray[np.uint8]:
+    table = np.zeros(256, np.uint8)
+    for row in range(0, 0x40, 8):
+        table[row : row + 4] = MODRM
+        table[row + 4], table[row + 5] = IMM8, IMMZ
+    for prefix in (0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x67, 0xF0, 0xF2, 0xF3):
+        table[prefix] = PREFIX
+    table[0x62] = table[0x63] = MODRM
+    table[0x68], table[0x69], table[0x6A], table[0x6B] = IMMZ, MODRM | IMMZ, IMM8, MODRM | IMM8
+    table[0x70:0x80] = IMM8
+    table[0x80:0x84] = MODRM | IMM8
+    table[0x81] = MODRM | IMMZ
+    table[0x84:0x90] = MODRM
+    table[0x9A] = table[0xEA] = IMMZ | IMM16
+    table[0xA0:0xA4] = MOFFS
+    table[0xA8], table[0xA9] = IMM8, IMMZ
+    table[0xB0:0xB8], table[0xB8:0xC0] = IMM8, IMMZ
+    table[0xC0] = table[0xC1] = table[0xC6] = MODRM | IMM8
+    table[0xC2] = table[0xCA] = IMM16
+    table[0xC4] = table[0xC5] = MODRM
+    table[0xC7] = MODRM | IMMZ
+    table[0xC8] = IMM16 | IMM8
+    table[0xCD] = table[0xD4] = table[0xD5] = table[0xEB] = IMM8
+    table[0xD0:0xD4] = table[0xD8:0xE0] = MODRM
+    table[0xE0:0xE8] = IMM8
+    table[0xE8] = table[0xE9] = IMMZ
+    table[0xF6], table[0xF7] = MODRM | GROUP3 | IMM8, MODRM | GROUP3 | IMMZ
+    table[0xFE] = table[0xFF] = MODRM
+    return table
+
+
+def _two_byte() -> npt.NDArray[np.uint8]:
+    table = np.full(256, MODRM, np.uint8)
+    table[0x04:0x0D] = 0
+    table[0x0E], table[0x0F] = 0, MODRM | IMM8
+    table[0x30:0x38] = 0
+    table[0x70:0x74] = MODRM | IMM8
+    table[0x77] = 0
+    table[0x80:0x90] = IMMZ
+    table[0xA0:0xA3] = table[0xA8:0xAB] = 0
+    table[0xA4] = table[0xAC] = table[0xBA] = table[0xC2] = table[0xC4] = table[0xC5] = table[0xC6] = MODRM | IMM8
+    table[0xC8:0xD0] = 0
+    return table
+
+
+ONE, TWO = _one_byte(), _two_byte()
+
+# what `instruction` returns: length in the low 5 bits, then these kinds (the same bits serve a whole block)
+BRANCH = 1 << 16  # control transfer: jumps, calls, returns, loops, INT n, IRET, SYSENTER, SYSEXIT
+REP = 1 << 17  # repeated string instruction
+IO = 1 << 18  # IN, OUT, INS, OUTS: checked against IOPL and the I/O permission bitmap
+TSC = 1 << 19  # RDTSC: checked against CR4.TSD
+SYSENTER = 1 << 20
+CX8 = 1 << 21  # CMPXCHG8B: leaves the flags in a state that needs mending before they are pushed
+STACK_FLAGS = 1 << 22  # PUSHF, LAHF, INT n: reads all flags
+REP_FIRST = 1 << 23  # block only: its first instruction is REP
+SENSITIVE = 1 << 24  # block only: one of IO, TSC, SYSENTER, or CX8 followed by STACK_FLAGS
+INFO_COUNT = 0x3FF  # block only: number of instructions
+LENGTH = 0x1F
+
+
+@njit(cache=True)
+def instruction(p: int, wide: int) -> int:
+    """Length and kind of the instruction at host address `p`; `wide` is the D bit of CS. At most 15 bytes are read."""
+    operand, address, repeat = wide, wide, 0
+    i = np.uint64(0)
+    op = load8(p)
+    while ONE[op] & PREFIX and i < 14:
+        if op == 0x66:
+            operand = 1 - wide
+        elif op == 0x67:
+            address = 1 - wide
+        elif op == 0xF2 or op == 0xF3:
+            repeat = 1
+        i += np.uint64(1)
+        op = load8(p + i)
+    i += np.uint64(1)
+    kind = 0
+    if op == 0x0F:
+        op2 = load8(p + i)
+        i += np.uint64(1)
+        attributes = TWO[op2]
+        if op2 == 0x38 or op2 == 0x3A:
+            i += np.uint64(1)
+            attributes = np.uint8(MODRM if op2 == 0x38 else MODRM | IMM8)
+        elif op2 == 0x31:
+            kind = TSC
+        elif op2 == 0x34:
+            kind = SYSENTER | BRANCH
+        elif op2 == 0x35 or op2 == 0x05 or op2 == 0x07 or (op2 & 0xF0) == 0x80:
+            kind = BRANCH
+        elif op2 == 0xC7 and (load8(p + i) >> 3) & 7 == 1:
+            kind = CX8
+        if 0x20 <= op2 <= 0x26:  # MOV CR/DR/TR: ModRM always names registers
+            return np.int64(i + np.uint64(1)) | kind
+    else:
+        attributes = ONE[op]
+        if (op & 0xF0) == 0x70 or 0xE0 <= op <= 0xE3 or (0xE8 <= op <= 0xEB) or op == 0x9A:
+            kind = BRANCH
+        elif op == 0xC2 or op == 0xC3 or op == 0xCA or op == 0xCB or op == 0xCF:
+            kind = BRANCH
+        elif 0xCC <= op <= 0xCE:
+            kind = BRANCH | STACK_FLAGS
+        elif op == 0xFF and 2 <= ((load8(p + i) >> 3) & 7) <= 5:
+            kind = BRANCH
+        elif op == 0x9C or op == 0x9F:
+            kind = STACK_FLAGS
+        elif 0xE4 <= op <= 0xE7 or 0xEC <= op <= 0xEF:
+            kind = IO
+        elif 0x6C <= op <= 0x6F:
+            kind = IO | (REP if repeat else 0)
+        elif repeat and (0xA4 <= op <= 0xA7 or 0xAA <= op <= 0xAF):
+            kind = REP
+    if attributes & MODRM:
+        modrm = load8(p + i)
+        i += np.uint64(1)
+        mod, rm = modrm >> 6, modrm & 7
+        if mod != 3:
+            if address:
+                if rm == 4:
+                    base = load8(p + i) & 7
+                    i += np.uint64(1)
+                    if mod == 0 and base == 5:
+                        i += np.uint64(4)
+                elif mod == 0 and rm == 5:
+                    i += np.uint64(4)
+                if mod == 1:
+                    i += np.uint64(1)
+                elif mod == 2:
+                    i += np.uint64(4)
+            elif (mod == 0 and rm == 6) or mod == 2:
+                i += np.uint64(2)
+            elif mod == 1:
+                i += np.uint64(1)
+        if attributes & GROUP3 and (modrm >> 3) & 7 > 1:
+            attributes = np.uint8(0)  # only TEST has an immediate
+    if attributes & IMM8:
+        i += np.uint64(1)
+    if attributes & IMMZ:
+        i += np.uint64(4 if operand else 2)
+    if attributes & IMM16:
+        i += np.uint64(2)
+    if attributes & MOFFS:
+        i += np.uint64(4 if address else 2)
+    return np.int64(min(i, np.uint64(15))) | kind
+
+
+@njit(cache=True)
+def survey(p: int, size: int, wide: int) -> int:
+    """What a block of `size` bytes at `p` holds: instruction count and kinds, as block info."""
+    at, count, kinds, first, sensitive, cx8 = np.uint64(0), 0, 0, 1, 0, 0
+    while at < size and count < INFO_COUNT:
+        found = instruction(p + at, wide)
+        if first and found & REP:
+            kinds |= REP_FIRST
+        kinds = (kinds & ~(BRANCH | REP)) | (found & ~LENGTH)
+        if found & (IO | TSC | SYSENTER) or (cx8 and found & STACK_FLAGS):
+            sensitive = SENSITIVE
+        cx8 |= found & CX8
+        first = 0
+        count += 1
+        at += np.uint64(found & LENGTH)
+    return count | kinds | sensitive
+
+
+@njit(cache=True)
+def boundary(p: int, size: int, wide: int, count: int) -> int:
+    """Byte offset of instruction number `count` (from 0) in the block at `p`; `size` where there are fewer."""
+    at = np.uint64(0)
+    while count > 0 and at < size:
+        at += np.uint64(instruction(p + at, wide) & LENGTH)
+        count -= 1
+    return np.int64(min(at, np.uint64(size)))
+
+
+@njit(cache=True)
+def retired_before(p: int, size: int, wide: int, offset: int) -> int:
+    """How many instructions of the block at `p` begin before byte `offset`."""
+    at, count = np.uint64(0), 0
+    while at < size and at < offset:
+        at += np.uint64(instruction(p + at, wide) & LENGTH)
+        count += 1
+    return count

@@ -1,0 +1,68 @@
+"""Raw loads, stores and calls for compiled hooks.
+
+A hook gets addresses as plain integers (host memory: guest RAM, the processor's registers, tables). These
+intrinsics turn one into a machine load, store or call, and nothing else; bounds are the caller's duty.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+__all__ = ["call_clock", "call_stop", "load8", "load16", "load32", "load64", "store8", "store16", "store32", "store64"]
+
+U8, U16, U32, U64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+
+
+def _load(width: Any, result: Any) -> Any:
+    def typed(_context: Any, address: Any) -> Any:
+        def codegen(_ctx: Any, builder: Any, _sig: Any, args: Any) -> Any:
+            return builder.load(builder.inttoptr(args[0], width.as_pointer()), align=1)
+
+        return result(types.uint64), codegen
+
+    return intrinsic(typed)
+
+
+def _store(width: Any, value: Any) -> Any:
+    def typed(_context: Any, address: Any, data: Any) -> Any:
+        def codegen(ctx: Any, builder: Any, _sig: Any, args: Any) -> Any:
+            builder.store(args[1], builder.inttoptr(args[0], width.as_pointer()), align=1)
+            return ctx.get_dummy_value()
+
+        return types.void(types.uint64, value), codegen
+
+    return intrinsic(typed)
+
+
+load8 = _load(U8, types.uint8)
+load16 = _load(U16, types.uint16)
+load32 = _load(U32, types.uint32)
+load64 = _load(U64, types.uint64)
+store8 = _store(U8, types.uint8)
+store16 = _store(U16, types.uint16)
+store32 = _store(U32, types.uint32)
+store64 = _store(U64, types.uint64)
+
+
+@intrinsic
+def call_stop(_context: Any, function: Any, engine: Any) -> Any:
+    """Call `int function(void *engine)`: how a hook reaches `uc_emu_stop` and still can be cached on disk."""
+
+    def codegen(_ctx: Any, builder: Any, _sig: Any, args: Any) -> Any:
+        pointer = ir.FunctionType(U32, [U64]).as_pointer()
+        return builder.call(builder.inttoptr(args[0], pointer), [args[1]])
+
+    return types.uint32(types.uint64, types.uint64), codegen
+
+
+@intrinsic
+def call_clock(_context: Any, function: Any, clock: Any, result: Any) -> Any:
+    """Call `int clock_gettime(int clock, struct timespec *result)`."""
+
+    def codegen(_ctx: Any, builder: Any, _sig: Any, args: Any) -> Any:
+        pointer = ir.FunctionType(U32, [U32, U64]).as_pointer()
+        return builder.call(builder.inttoptr(args[0], pointer), [args[1], args[2]])
+
+    return types.uint32(types.uint64, types.uint32, types.uint64), codegen

@@ -1,0 +1,93 @@
+"""Compiled hooks for exceptions, RDTSC and SYSENTER."""
+
+import numpy as np
+from numba import carray, cfunc, njit, types
+
+from labkit.vm.machine.clock import NS_PER_INSTRUCTION
+from labkit.vm.machine.probes import cells as c
+from labkit.vm.machine.probes import layout
+from labkit.vm.machine.probes.block import exact_clock, settle
+from labkit.vm.machine.probes.flags import mend_flags
+from labkit.vm.machine.probes.intrinsics import call_clock, call_stop, load32, load64, store32, store64
+
+__all__ = ["exception_hook", "rdtsc_hook", "sysenter_hook"]
+
+U = np.uint64
+MASK32 = U(0xFFFFFFFF)
+MINUS_ONE = np.uint32(0xFFFFFFFF)
+DEBUG_EXCEPTION = 1
+TF, VM, IF, RF = 0x100, 0x20000, 0x200, 0x10000
+# hflags: CPL 0-1, INHIBIT_IRQ 3, CS32 4, SS32 5, ADDSEG 6
+HFLAGS_KEEP = np.uint32(0xFFFFFFFF & ~(0x3 | 0x8 | 0x10 | 0x20 | 0x40))
+FLAT_CODE = np.uint32(0x00CF9B00)  # descriptor word 1: present, DPL 0, code, 4 GB
+FLAT_STACK = np.uint32(0x00CF9300)
+SEGMENT = 24
+MONOTONIC = 1  # CLOCK_MONOTONIC
+TIMESPEC = 8192 + 4096  # where in the scratch cells the host's time goes
+
+
+@cfunc(types.void(types.voidptr, types.uint32, types.voidptr), cache=True)
+def exception_hook(_engine, vector, user_data):  # type: ignore[no-untyped-def]
+    """UC_HOOK_INTR: note the exception or INT n and leave; delivery is the monitor's work.
+
+    A software interrupt has retired (EIP is behind it); a fault has not (EIP is at it).
+    """
+    a = carray(user_data, (c.CELLS,), dtype=np.uint64)
+    store32(a[c.OLD_EXCEPTION], MINUS_ONE)
+    a[c.VECTOR] = U(vector)
+    a[c.SOFTWARE] = U(load32(a[c.IS_SOFTWARE]))
+    a[c.ERROR] = U(load32(a[c.ERROR_CODE]))
+    a[c.STOP] = U(c.Stop.EXCEPTION)
+    if a[c.SOFTWARE] == 0 and vector != DEBUG_EXCEPTION:
+        settle(a, U(load32(a[c.ENV] + U(layout.EIP))))
+    mend_flags(a[c.ENV])
+    call_stop(a[c.STOP_FUNCTION], a[c.ENGINE])
+
+
+@njit(cache=True)
+def _host_ticks(a):  # type: ignore[no-untyped-def]
+    result = a[c.SCRATCH] + U(TIMESPEC)
+    call_clock(a[c.HOST_TIME], np.uint32(MONOTONIC), result)
+    nanoseconds = load64(result) * U(1_000_000_000) + load64(result + U(8))
+    return (nanoseconds - a[c.LIVE_START]) // U(NS_PER_INSTRUCTION)
+
+
+@cfunc(types.int32(types.voidptr, types.voidptr), cache=True)
+def rdtsc_hook(_engine, user_data):  # type: ignore[no-untyped-def]
+    """RDTSC: retired instructions plus skipped idle time; on the live clock the host's time in the same unit."""
+    a = carray(user_data, (c.CELLS,), dtype=np.uint64)
+    a[c.RDTSCS] += U(1)
+    ticks = _host_ticks(a) if a[c.LIVE] else exact_clock(a) + a[c.IDLE]
+    store64(a[c.ENV], ticks & MASK32)
+    store64(a[c.ENV] + U(16), ticks >> U(32))
+    return 1
+
+
+@njit(cache=True)
+def _flat(env, index, selector, flags):  # type: ignore[no-untyped-def]
+    at = env + U(layout.SEGMENTS + SEGMENT * index)
+    store32(at, selector)
+    store64(at + U(8), U(0))
+    store32(at + U(16), MINUS_ONE)
+    store32(at + U(20), flags)
+
+
+@cfunc(types.void(types.voidptr, types.voidptr), cache=True)
+def sysenter_hook(_engine, user_data):  # type: ignore[no-untyped-def]
+    """SYSENTER, which Unicorn leaves undone: flat ring 0 code and stack from the three MSRs (SDM volume 2).
+
+    Unicorn adds the instruction's length (2) to EIP when the hook returns.
+    """
+    a = carray(user_data, (c.CELLS,), dtype=np.uint64)
+    a[c.SYSENTERS] += U(1)
+    env = a[c.ENV]
+    selector = load32(env + U(layout.SYSENTER_CS)) & np.uint32(0xFFFC)
+    _flat(env, 1, selector, FLAT_CODE)
+    _flat(env, 2, selector + np.uint32(8), FLAT_STACK)
+    hflags = load32(env + U(layout.HFLAGS)) & HFLAGS_KEEP
+    data_base = load32(env + U(layout.SEGMENTS + 8)) | load32(env + U(layout.SEGMENTS + 3 * SEGMENT + 8))
+    store32(env + U(layout.HFLAGS), hflags | np.uint32(0x30) | np.uint32(0x40 if data_base else 0))
+    eflags = load32(env + U(layout.EFLAGS)) & np.uint32(~(IF | VM | RF) & 0xFFFFFFFF)
+    store64(env + U(layout.EFLAGS), U(eflags))
+    store64(env + U(32), U(load32(env + U(layout.SYSENTER_ESP))))
+    store64(env + U(layout.EIP), (U(load32(env + U(layout.SYSENTER_EIP))) - U(2)) & MASK32)

@@ -1,0 +1,197 @@
+"""Delivery of interrupts and exceptions into the guest, through its IDT.
+
+Unicorn stops at an event and leaves the rest to the monitor: gate, privilege change through the task-state segment,
+frame, new code segment.
+
+    gate   31              16 15 14 13 12    8 7      0          frame, growing down
+          |   offset 31:16   |P| DPL |0 1111/0 |       |          GS FS DS ES      from virtual-8086 mode
+          |     selector     |   offset 15:0           |          SS ESP           on a change of privilege
+                                                                  EFLAGS CS EIP
+                                                                  error code       some exceptions
+
+Source: Intel SDM volume 3A, 6.12 (checks in the order of volume 2, INT n), 6.15 (exceptions), table 6-5 (double fault).
+RF in the saved flags is left as it is, as QEMU does; the manual would set it for faults.
+"""
+
+from labkit.vm.machine.processor import Processor
+from labkit.vm.machine.registers import CS, DS, ES, FS, GS, SS, TR
+from labkit.vm.monitor.faults import DeliveryFault
+from labkit.vm.monitor.system_memory import SystemMemory
+from labkit.vm.monitor.task_switch import switch_task
+
+__all__ = ["Delivery"]
+
+DF, TS, NP, STACK, GP, PF = 8, 10, 11, 12, 13, 14
+CONTRIBUTORY = frozenset((0, 10, 11, 12, 13))
+TF, IF, NT, RF, VM = 0x100, 0x200, 0x4000, 0x10000, 0x20000
+AC = 0x40000
+TASK_GATE, INTERRUPT_16, TRAP_16, INTERRUPT_32, TRAP_32 = 5, 6, 7, 14, 15
+
+
+class Delivery:
+    """Delivers events into the guest that runs on `processor`."""
+
+    def __init__(self, processor: Processor) -> None:
+        self._processor = processor
+        self._registers = processor.registers
+        self._memory = SystemMemory(processor)
+
+    def exception(self, vector: int, error: int | None) -> bool:
+        """A fault or trap of the processor. False when it ends in a shutdown (triple fault)."""
+        return self._deliver(vector, error, software=False, external=1)
+
+    def interrupt(self, vector: int) -> bool:
+        """An interrupt from the board."""
+        return self._deliver(vector, None, software=False, external=1)
+
+    def software(self, vector: int) -> bool:
+        """INT n, INT3 or INTO, which has retired: EIP is behind it. A fault of its gate is the instruction's own."""
+        return self._deliver(vector, None, software=True, external=0)
+
+    def _deliver(self, vector: int, error: int | None, *, software: bool, external: int) -> bool:
+        while True:
+            saved = self._processor.save()
+            try:
+                self._enter(vector, error, software, external)
+                return True
+            except DeliveryFault as fault:
+                self._processor.load(saved)
+                if software:
+                    self._processor.unretire()
+                if fault.vector == PF:
+                    self._registers.cr2 = fault.address
+                if vector == DF:
+                    return False
+                benign = software or not _double(vector, fault.vector)
+                vector, error = (fault.vector, fault.error) if benign else (DF, 0)
+                software, external = False, 1
+
+    def _enter(self, vector: int, error: int | None, software: bool, external: int) -> None:
+        registers = self._registers
+        if not registers.cr0 & 1:
+            self._enter_real(vector)
+            return
+        idt = registers.segments[9]
+        gate_fault = vector * 8 + 2 + external
+        if vector * 8 + 7 > idt.limit:
+            raise DeliveryFault(GP, gate_fault)
+        low, high = self._memory.read(idt.base + vector * 8, 4), self._memory.read(idt.base + vector * 8 + 4, 4)
+        kind = high >> 8 & 0x1F
+        if kind not in (TASK_GATE, INTERRUPT_16, TRAP_16, INTERRUPT_32, TRAP_32):
+            raise DeliveryFault(GP, gate_fault)
+        if software and (high >> 13 & 3) < registers.cpl:
+            raise DeliveryFault(GP, gate_fault)
+        if not high & 0x8000:
+            raise DeliveryFault(NP, gate_fault)
+        if kind == TASK_GATE:
+            switch_task(self._processor, self._memory, low >> 16, error, external)
+            return
+        offset = (low & 0xFFFF) | (high & 0xFFFF0000 if kind >= INTERRUPT_32 else 0)
+        self._through_gate(kind, low >> 16, offset, error, external)
+
+    def _through_gate(self, kind: int, selector: int, offset: int, error: int | None, external: int) -> None:
+        registers = self._registers
+        code_low, code_high, level = self._code_segment(selector, external)
+        virtual = bool(registers.eflags & VM)
+        size = 4 if kind >= INTERRUPT_32 else 2
+        segments = registers.segments
+        frame = [int(registers.eflags) | 2, int(segments[CS].selector), registers.eip]
+        if error is not None:
+            frame.append(error)
+        inner = level < registers.cpl
+        if inner:
+            outer = [int(segments[SS].selector), int(registers.general[4]) & 0xFFFFFFFF]
+            if virtual:
+                outer = [int(segments[i].selector) for i in (GS, FS, DS, ES)] + outer
+            stack, pointer, stack_low, stack_high = self._inner_stack(level, external)
+            base = _base(stack_low, stack_high)
+            big = stack_high & 1 << 22
+            self._push(base, pointer, big, size, outer + frame)
+            registers.load_segment(SS, stack, stack_low, stack_high)
+        else:
+            pointer = int(registers.general[4]) & 0xFFFFFFFF
+            base, big = int(segments[SS].base), segments[SS].flags & 1 << 22
+            outer = []
+            self._push(base, pointer, big, size, frame)
+        mask = 0xFFFFFFFF if big else 0xFFFF
+        top = pointer - size * len(outer + frame)
+        registers.general[4] = (pointer & ~mask) | (top & mask)
+        if virtual:
+            for index in (GS, FS, DS, ES):
+                registers.clear_segment(index)
+        registers.eflags &= ~(TF | NT | RF | VM | (IF if kind in (INTERRUPT_32, INTERRUPT_16) else 0))
+        registers.load_segment(CS, (selector & ~3) | level, code_low, code_high)
+        registers.eip = offset
+        registers.derive(level)
+
+    def _code_segment(self, selector: int, external: int) -> tuple[int, int, int]:
+        """The gate's code segment and the privilege level that the handler runs at."""
+        registers = self._registers
+        if not selector & 0xFFFC:
+            raise DeliveryFault(GP, external)
+        low, high = self._memory.descriptor(selector, GP, external)
+        level, cpl = high >> 13 & 3, registers.cpl
+        error = (selector & 0xFFFC) | external
+        if high >> 11 & 3 != 3 or level > cpl:
+            raise DeliveryFault(GP, error)
+        if not high & 0x8000:
+            raise DeliveryFault(NP, error)
+        if high & 0x400:  # conforming: the handler keeps the interrupted level
+            level = cpl
+        if registers.eflags & VM and level != 0:
+            raise DeliveryFault(GP, error)
+        return low, high, level
+
+    def _inner_stack(self, level: int, external: int) -> tuple[int, int, int, int]:
+        """SS, ESP for a more privileged level from the task-state segment, and SS's descriptor."""
+        tr = self._registers.segments[TR]
+        wide = tr.flags & 0x800
+        at = 4 + 8 * level if wide else 2 + 4 * level
+        if at + (7 if wide else 3) > tr.limit:
+            raise DeliveryFault(TS, (tr.selector & 0xFFFC) | external)
+        pointer = self._memory.read(tr.base + at, 4 if wide else 2)
+        stack = self._memory.read(tr.base + at + (4 if wide else 2), 2)
+        error = (stack & 0xFFFC) | external
+        if not stack & 0xFFFC:
+            raise DeliveryFault(TS, external)
+        low, high = self._memory.descriptor(stack, TS, external)
+        writable_data = high >> 11 & 3 == 2 and high & 0x200
+        if stack & 3 != level or high >> 13 & 3 != level or not writable_data:
+            raise DeliveryFault(TS, error)
+        if not high & 0x8000:
+            raise DeliveryFault(STACK, error)
+        return stack, pointer, low, high
+
+    def _push(self, base: int, pointer: int, big: int, size: int, values: list[int]) -> None:
+        mask = 0xFFFFFFFF if big else 0xFFFF
+        top = (pointer - size * len(values)) & mask
+        self._memory.probe_write(base + top, size * len(values))
+        for value in values:
+            pointer = (pointer - size) & mask
+            self._memory.write(base + pointer, size, value & (0xFFFFFFFF if size == 4 else 0xFFFF))
+
+    def _enter_real(self, vector: int) -> None:
+        """Real mode: the table at the IDT's base holds offset and segment, four bytes a vector."""
+        registers = self._registers
+        at = int(registers.segments[9].base) + vector * 4
+        offset, selector = self._memory.read(at, 2), self._memory.read(at + 2, 2)
+        stack = int(registers.segments[SS].base)
+        pointer = int(registers.general[4]) & 0xFFFFFFFF
+        values = [int(registers.eflags) & 0xFFFF | 2, int(registers.segments[CS].selector), registers.eip]
+        self._push(stack, pointer & 0xFFFF, 0, 2, values)
+        registers.general[4] = (pointer & ~0xFFFF) | ((pointer - 6) & 0xFFFF)
+        registers.eflags &= ~(IF | TF | RF | AC)
+        registers.load_real_segment(CS, selector)
+        registers.eip = offset
+        registers.derive(0)
+
+
+def _double(first: int, second: int) -> bool:
+    """Does a second fault during delivery of the first make a double fault? (SDM 3A, table 6-5)"""
+    if first == PF:
+        return second == PF or second in CONTRIBUTORY
+    return first in CONTRIBUTORY and second in CONTRIBUTORY
+
+
+def _base(low: int, high: int) -> int:
+    return (low >> 16) | (high & 0xFF) << 16 | (high & 0xFF000000)

@@ -1,0 +1,81 @@
+"""Events: everything notable that happens to a guest, stamped with its execution point.
+
+Recorder, timeline, trace, statistics and log pane all read this one stream. The one-line text of an event is what
+all of them show.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from labkit.vm.machine.state import ExecutionPoint
+
+__all__ = ["EXCEPTION_NAMES", "Event", "EventKind"]
+
+EXCEPTION_NAMES = {
+    0: "#DE divide error", 1: "#DB debug", 2: "NMI", 3: "#BP breakpoint", 4: "#OF overflow", 5: "#BR bound range",
+    6: "#UD invalid opcode", 7: "#NM no coprocessor", 8: "#DF double fault", 10: "#TS invalid TSS",
+    11: "#NP segment not present", 12: "#SS stack fault", 13: "#GP general protection", 14: "#PF page fault",
+    16: "#MF floating point", 17: "#AC alignment check", 19: "#XM SIMD floating point",
+}  # fmt: skip
+
+
+class EventKind(StrEnum):
+    """What happened."""
+
+    INTERRUPT = "interrupt"
+    EXCEPTION = "exception"
+    PAGE_FAULT = "page fault"
+    SYSTEM_CALL = "software interrupt"
+    PORT_IN = "port in"
+    PORT_OUT = "port out"
+    DEVICE_READ = "device read"
+    DEVICE_WRITE = "device write"
+    ROM_WRITE = "rom write"
+    HALT = "halt"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event. `number` is a vector, port or address, `value` what was transferred or the error code.
+
+    `linear` is the address of a page fault.
+    """
+
+    point: ExecutionPoint
+    kind: EventKind
+    number: int = 0
+    value: int = 0
+    linear: int = 0
+    note: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.point.instructions:>12,}".replace(",", " ") + f"  {self.kind:<18} {self.what}"
+
+    @property
+    def what(self) -> str:
+        """The event in words, without point and kind."""
+        kind, number, value = self.kind, self.number, self.value
+        if kind is EventKind.PAGE_FAULT:
+            access = "fetch" if value & 16 else "write" if value & 2 else "read"
+            who = "user" if value & 4 else "kernel"
+            why = "protection" if value & 1 else "not present"
+            return f"{access} {self.linear:08x} by {who}, {why}"
+        if kind is EventKind.EXCEPTION:
+            name = EXCEPTION_NAMES.get(number, f"vector {number}")
+            return f"{name}" + (f" error {value:x}h" if value else "")
+        if kind in (EventKind.PORT_IN, EventKind.PORT_OUT):
+            return f"{number:x}h {'→' if kind is EventKind.PORT_IN else '←'} {value:x}h{_character(value)}"
+        if kind in (EventKind.DEVICE_READ, EventKind.DEVICE_WRITE):
+            return f"{number:08x} {'→' if kind is EventKind.DEVICE_READ else '←'} {value:x}h"
+        if kind is EventKind.INTERRUPT:
+            return f"vector {number:x}h{f', {self.note}' if self.note else ''}"
+        if kind is EventKind.SYSTEM_CALL:
+            return f"INT {number:x}h, eax {value:x}h"
+        if kind is EventKind.HALT:
+            return f"{value:,} instruction times skipped".replace(",", " ")
+        return self.note or f"{number:08x}"
+
+
+def _character(value: int) -> str:
+    return f" '{chr(value)}'" if 32 < value < 127 else ""

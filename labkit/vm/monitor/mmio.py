@@ -1,0 +1,72 @@
+"""Device registers in memory: an access is a refused translation, and the instruction is emulated.
+
+Plain moves are decoded and done here; anything else runs once with the device's page replaced by a copy of the
+register, and what it wrote there goes to the device.
+"""
+
+from labkit.vm.machine.exit import Exit
+from labkit.vm.machine.machine import Machine
+
+__all__ = ["emulate"]
+
+MOV_STORE, MOV_LOAD, MOV_IMMEDIATE = 0x89, 0x8B, 0xC7
+LOAD_EAX, STORE_EAX = 0xA1, 0xA3
+PAGE = 4096
+
+
+def emulate(machine: Machine, found: Exit) -> Exit | None:
+    """Carry out the instruction at EIP, which touches a device's registers; an exit if it came to one."""
+    processor, board = machine.processor, machine.board
+    registers = processor.registers
+    code = processor.code(registers.linear_eip, 15)
+    form = _plain_move(code) if registers.hflags & 0x10 else None
+    if form is None:
+        return _with_page(machine, found)
+    length, register, immediate = form
+    if found.write:
+        value = immediate if immediate is not None else int(registers.general[register]) & 0xFFFFFFFF
+        board.write_mmio(found.physical, 4, value)
+    else:
+        registers.general[register] = board.read_mmio(found.physical, 4)
+    registers.eip = (registers.eip + length) & 0xFFFFFFFF
+    processor.retire_emulated()
+    return None
+
+
+def _plain_move(code: bytes) -> tuple[int, int, int | None] | None:
+    """Length, register and immediate of a 32-bit MOV between memory and a register; None for anything else."""
+    opcode = code[0]
+    if opcode in (LOAD_EAX, STORE_EAX):
+        return 5, 0, None
+    if opcode not in (MOV_STORE, MOV_LOAD, MOV_IMMEDIATE):
+        return None
+    length = 2 + _operand_bytes(code)
+    if opcode == MOV_IMMEDIATE:
+        return length + 4, 0, int.from_bytes(code[length : length + 4], "little")
+    return length, code[1] >> 3 & 7, None
+
+
+def _operand_bytes(code: bytes) -> int:
+    """Bytes of SIB and displacement behind the ModRM byte code[1]."""
+    mode, rm = code[1] >> 6, code[1] & 7
+    count = 1 if rm == 4 else 0
+    if mode == 1:
+        return count + 1
+    if mode == 2:
+        return count + 4
+    base = code[2] & 7 if rm == 4 else rm
+    return count + (4 if base == 5 else 0)
+
+
+def _with_page(machine: Machine, found: Exit) -> Exit | None:
+    """Any instruction: it runs on a page that holds the register, and writes are passed on."""
+    board, physical = machine.board, found.physical & ~3
+    before = board.read_mmio(physical, 4)
+    page = bytearray(PAGE)
+    at = physical % PAGE
+    page[at : at + 4] = before.to_bytes(4, "little")
+    ended, after = machine.processor.step_with_page(physical, bytes(page))
+    value = int.from_bytes(after[at : at + 4], "little")
+    if found.write and ended is None:
+        board.write_mmio(physical, 4, value)
+    return ended

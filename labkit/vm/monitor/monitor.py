@@ -1,0 +1,265 @@
+"""The monitor: runs a guest on a machine, handles its exits, and tells what happened.
+
+    while running:   devices that are due -> interrupt, if the guest can take one -> engine -> handle the exit
+"""
+
+import time
+from collections.abc import Callable
+
+from labkit.vm.machine import Machine
+from labkit.vm.machine.exit import Exit, ExitKind
+from labkit.vm.machine.machine import SETTLE
+from labkit.vm.machine.probes.cells import FRAME_BUCKET
+from labkit.vm.machine.processor import NEVER
+from labkit.vm.monitor.delivery import Delivery
+from labkit.vm.monitor.engine import Engine
+from labkit.vm.monitor.events import EXCEPTION_NAMES, Event, EventKind
+from labkit.vm.monitor.hardware import HardwareAssist
+from labkit.vm.monitor.mmio import emulate
+from labkit.vm.monitor.stop import Stop, StopReason
+
+__all__ = ["Monitor"]
+
+PAGE_FAULT = 14
+BREATH = 20_000_000
+"""Instructions after which Python gets a turn (Ctrl-C, a live clock's devices)."""
+LIVE_BREATH_NS = 2_000_000
+MIPS_GUESS = 100
+IDLE_SLEEP_NS = 5_000_000
+
+
+class Monitor:
+    """Runs the guest of a machine with an engine: "hw", or an object with the face of `Engine`.
+
+    Raises `ValueError` for an engine that does not exist.
+    """
+
+    def __init__(self, machine: Machine, engine: str | Engine = "hw") -> None:
+        if isinstance(engine, str) and engine != "hw":
+            raise ValueError(f"engine {engine!r}: there is 'hw'")
+        self.machine = machine
+        self.engine: Engine = HardwareAssist(machine.processor) if isinstance(engine, str) else engine
+        self.on_event: list[Callable[[Event], None]] = []
+        self.counts = dict.fromkeys(COUNTED, 0)
+        self._delivery = Delivery(machine.processor)
+        self._wanted: str | None = None
+        self._stop_at = NEVER
+        self._reset: str | None = None
+        self._last_fault = ""
+        self._shutdown = False
+        machine.board.reset_requested = self._on_reset
+        self._wire_ports()
+
+    def _wire_ports(self) -> None:
+        processor, board, counts = self.machine.processor, self.machine.board, self.counts
+        read, write = board.read_port, board.write_port
+
+        def read_port(port: int, size: int) -> int:
+            counts["port in"] += 1
+            value = read(port, size)
+            if self.on_event:
+                self._emit(EventKind.PORT_IN, port, value)
+            return value
+
+        def write_port(port: int, size: int, value: int) -> None:
+            counts["port out"] += 1
+            if self.on_event:
+                self._emit(EventKind.PORT_OUT, port, value)
+            write(port, size, value)
+
+        processor.read_port, processor.write_port = read_port, write_port
+        described = processor.cpuid
+
+        def cpuid(leaf: int) -> tuple[int, int, int, int]:
+            counts["cpuid"] += 1
+            return described(leaf)
+
+        processor.cpuid = cpuid
+
+    @property
+    def exits(self) -> dict[str, int]:
+        """Exits by kind, those that happened."""
+        sensitive = self.machine.processor.counts["sensitive"]
+        return {kind: n for kind, n in (*self.counts.items(), ("sensitive", sensitive)) if n}
+
+    # --- stopping
+
+    def request_stop(self, why: str) -> None:
+        """Ask the run to end: at an exact point soon after, when called by the guest's own doing."""
+        self._wanted = self._wanted or why
+        if self.machine.processor.in_hook:
+            self._stop_at = min(self._stop_at, self.machine.processor.clock + SETTLE)
+            self.machine.processor.advance_deadline(self._stop_at)
+        else:
+            self._stop_at = 0
+
+    def _on_reset(self, why: str) -> None:
+        self._reset = self._reset or why
+        self.request_stop(why)
+
+    def _ended(self, goal: int) -> Stop | None:
+        clock = self.machine.processor.clock
+        if self._shutdown:
+            return self._end(StopReason.SHUTDOWN, f"triple fault: {self._last_fault}")
+        if clock >= self._stop_at:
+            why, self._wanted, self._stop_at = self._wanted or "", None, NEVER
+            if self._reset is not None:
+                reset, self._reset = self._reset, None
+                return self._end(StopReason.RESET, f"the guest reset the machine ({reset})")
+            return self._end(StopReason.REQUESTED, why)
+        if clock >= goal:
+            return self._end(StopReason.INSTRUCTIONS, f"{clock:,} instructions".replace(",", " "))
+        return None
+
+    def _end(self, reason: StopReason, message: str) -> Stop:
+        stop = Stop(reason, message, self.machine.point)
+        if self.on_event:
+            self._emit(EventKind.STOP, note=str(reason))
+        return stop
+
+    # --- running
+
+    def run(self, instructions: int | None = None) -> Stop:
+        """Run until the guest ends, a stop is requested, or that many more instructions have retired."""
+        processor = self.machine.processor
+        goal = NEVER if instructions is None else processor.clock + instructions
+        while True:
+            self._service()
+            ended = self._ended(goal)
+            if ended is not None:
+                return ended
+            deadline, pause = self._deadlines(goal)
+            stop = self._handle(self.engine.run(deadline, pause))
+            if stop is not None:
+                return stop
+
+    def _service(self) -> None:
+        """Let due devices act, and hand over an interrupt that the guest can take now."""
+        machine = self.machine
+        processor, board = machine.processor, machine.board
+        at = board.deadline()
+        if at is not None and machine.clock.now() >= at:
+            self.counts["timer"] += 1
+            board.on_time(machine.clock.now())
+        if machine.pin_at <= processor.clock:
+            machine.update_pin()
+        if processor.interrupt_pin and processor.registers.can_take_interrupt:
+            if board.interrupt_pending():
+                self._interrupt(board.acknowledge())
+            machine.update_pin()
+
+    def _interrupt(self, vector: int) -> None:
+        self.counts["interrupt"] += 1
+        if self.on_event:
+            self._emit(EventKind.INTERRUPT, vector)
+        if not self._delivery.interrupt(vector):
+            self._shut_down(f"interrupt {vector:x}h")
+
+    def _deadlines(self, goal: int) -> tuple[int, int]:
+        machine = self.machine
+        clock = machine.processor.clock
+        exact = min(goal, self._stop_at, machine.pin_at)
+        if not machine.clock.live:
+            return min(exact, machine.device_deadline()), clock + BREATH
+        due = machine.board.deadline()
+        left = LIVE_BREATH_NS if due is None else min(max(due - machine.clock.now(), 0), LIVE_BREATH_NS)
+        return exact, clock + max(1000, left * MIPS_GUESS // 1000)
+
+    def _handle(self, found: Exit) -> Stop | None:
+        kind = found.kind
+        if kind is ExitKind.EXCEPTION:
+            self._exception(found)
+        elif kind is ExitKind.WINDOW:
+            self.counts["interrupt window"] += 1
+        elif kind is ExitKind.HALT:
+            return self._halt()
+        elif kind is ExitKind.MMIO:
+            return self._mmio(found)
+        elif kind is ExitKind.ROM_WRITE:
+            self._rom_write(found)
+        elif kind is ExitKind.NOWHERE:
+            return self._end(
+                StopReason.NOWHERE,
+                f"the guest jumped to {found.physical:08x}, where there is no memory; last event: {self._last_fault or 'none'}",
+            )
+        elif kind is ExitKind.FAILURE:
+            return self._end(StopReason.FAILURE, f"the processor engine stopped with error {found.address}")
+        return None
+
+    def _exception(self, found: Exit) -> None:
+        vector, delivery = found.vector, self._delivery
+        if found.software:
+            self.counts["software interrupt"] += 1
+            kind, value = EventKind.SYSTEM_CALL, int(self.machine.processor.registers.general[0]) & 0xFFFFFFFF
+        elif vector == PAGE_FAULT:
+            self.counts["page fault"] += 1
+            kind, value = EventKind.PAGE_FAULT, found.error or 0
+        else:
+            self.counts["exception"] += 1
+            kind, value = EventKind.EXCEPTION, found.error or 0
+        if self.on_event:
+            self._emit(kind, vector, value, found.address)
+        if not (delivery.software(vector) if found.software else delivery.exception(vector, found.error)):
+            name = EXCEPTION_NAMES.get(vector, f"vector {vector}")
+            where = f" for {found.address:08x}" if vector == PAGE_FAULT else ""
+            self._shut_down(f"{name}{where} at eip {self.machine.processor.registers.eip:08x}, and no handler can be reached")
+
+    def _shut_down(self, what: str) -> None:
+        self._last_fault, self._shutdown = what, True
+
+    def _halt(self) -> Stop | None:
+        machine = self.machine
+        processor = machine.processor
+        self.counts["hlt"] += 1
+        if not processor.registers.eflags & 0x200:
+            return self._end(StopReason.HALTED, "HLT with interrupts off: the guest has switched itself off")
+        if processor.interrupt_pin or machine.pin_at != NEVER:
+            machine.update_pin()
+            if processor.interrupt_pin:
+                return None
+        if machine.clock.live:
+            return self._sleep()
+        due = machine.device_deadline()
+        if due >= NEVER:
+            return self._end(StopReason.IDLE, "HLT, and no device will interrupt: type something, or give a timer")
+        skipped = max(0, due - processor.clock)
+        processor.skip(skipped)
+        if self.on_event:
+            self._emit(EventKind.HALT, value=skipped)
+        return None
+
+    def _sleep(self) -> None:
+        """Idle on the live clock: wait for the next device, or a while for input; HLT is left when one interrupts."""
+        machine = self.machine
+        while self._wanted is None and not machine.processor.interrupt_pin:
+            due, now = machine.board.deadline(), machine.clock.now()
+            if due is not None and due <= now:
+                machine.board.on_time(now)
+            else:
+                time.sleep(min(IDLE_SLEEP_NS if due is None else due - now, IDLE_SLEEP_NS) / 1e9)
+
+    def _mmio(self, found: Exit) -> Stop | None:
+        self.counts["mmio"] += 1
+        if self.on_event:
+            self._emit(EventKind.DEVICE_WRITE if found.write else EventKind.DEVICE_READ, found.physical)
+        ended = emulate(self.machine, found)
+        return self._handle(ended) if ended is not None else None
+
+    def _rom_write(self, found: Exit) -> None:
+        self.counts["rom write"] += 1
+        self.machine.memory.state[found.physical >> 12] |= FRAME_BUCKET
+        if self.on_event:
+            self._emit(EventKind.ROM_WRITE, found.physical, note=f"{found.physical:08x} is read-only, nothing changes")
+
+    # --- telling
+
+    def _emit(self, kind: EventKind, number: int = 0, value: int = 0, linear: int = 0, note: str = "") -> None:
+        event = Event(self.machine.point, kind, number, value, linear, note)
+        for listener in self.on_event:
+            listener(event)
+
+
+COUNTED = (
+    "port in", "port out", "mmio", "cpuid", "hlt", "interrupt window", "interrupt", "exception", "page fault",
+    "software interrupt", "rom write", "timer",
+)  # fmt: skip
