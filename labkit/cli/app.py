@@ -72,7 +72,9 @@ def run(
     kernel: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Run this: bzImage, ELF, multiboot or flat image.")
     ] = None,
-    initrd: Annotated[Path | None, typer.Option(metavar="FILE", help="Its initial file system.")] = None,
+    initrd: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The kernel's initial file system, or its module.")
+    ] = None,
     append: Annotated[
         str, typer.Option(metavar="STR", help="Kernel command line (added to a named guest's own).")
     ] = "",

@@ -24,7 +24,7 @@ class Check:
     ok: bool
     found: str
     todo: str = ""
-    """What to do; with `ok`, what it would be good for."""
+    """What to do, or what it would be good for, where it is not there."""
     needed: bool = True
     """Whether labkit cannot do without it."""
 
@@ -36,7 +36,8 @@ def doctor(*, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"ok": good, "checks": [asdict(check) for check in found]}, ensure_ascii=False))
     else:
-        print(table([(_mark(check), check.what, check.found, check.todo) for check in found]))
+        rows = [(_mark(check), check.what, check.found, "" if check.ok else check.todo) for check in found]
+        print(table(rows))
         print("labkit can run guests here" if good else "labkit cannot run guests here: see what says NO")
     return DONE if good else OTHER_END
 
@@ -50,8 +51,8 @@ def checks() -> Iterator[Check]:
     yield _python()
     for package in ("unicorn", "capstone", "numba"):
         yield _package(package)
-    yield _layout()
     yield _hooks()
+    yield _layout()
     yield from _guests()
     yield _tool("apt-get", "fetches real guests; elsewhere give files with --kernel and --initrd")
     yield _tool("qemu-system-i386", "a peer to compare with; only the tests use it")
@@ -78,7 +79,7 @@ def _layout() -> Check:
 
         Machine(memory=4 << 20)
     except Exception as error:  # noqa: BLE001 (whatever it is, it is what the doctor reports)
-        return Check(what, False, _first_line(error), "install the Unicorn that labkit pins")
+        return Check(what, False, _first_line(error))
     return Check(what, True, "recognised")
 
 
@@ -104,10 +105,14 @@ def _guests() -> Iterator[Check]:
     from labkit.guests import catalog
     from labkit.guests.fetch import fetched
 
-    for guest in map(catalog.guest, catalog.names()):
-        there = not guest.fetch or fetched(guest.name) is not None
-        todo = "" if there else f"labkit fetch {guest.name}"
-        yield Check(f"guest {guest.name}", there, "ready" if there else "not fetched", todo, needed=False)
+    guests = [catalog.guest(name) for name in catalog.names()]
+    ours = [guest.name for guest in guests if not guest.fetch]
+    yield Check("own guests", bool(ours), ", ".join(ours) or "none", "install labkit anew")
+    for guest in guests:
+        if guest.fetch:
+            there = fetched(guest.name) is not None
+            found = "fetched" if there else "not fetched"
+            yield Check(f"guest {guest.name}", there, found, f"labkit fetch {guest.name}", needed=False)
 
 
 def _tool(name: str, use: str) -> Check:

@@ -1,33 +1,36 @@
 """`labkit fetch`: obtain a guest, with a progress bar."""
 
 import sys
-from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from labkit.cli.errors import DONE
 
-__all__ = ["fetch"]
+if TYPE_CHECKING:
+    from labkit.guests.fetch import Fetched
+
+__all__ = ["fetch", "obtain"]
 
 
 def fetch(name: str) -> int:
     """Obtain the guest unless it is there; raises GuestError where that cannot work."""
-    from labkit.guests.fetch import fetch as obtain
-    from labkit.guests.fetch import fetched
-
-    if present := fetched(name):
-        print(f"{name}: already in {_folder(present.files)}")
-        return DONE
-    with _Bar() as bar:
-        present = obtain(name, bar.show)
+    present = obtain(name)
     for package in present.packages:
         print(f"{name}: {package.name} {package.version}")
     size = sum(file.stat().st_size for file in present.files.values())
-    print(f"{name}: {len(present.files)} files, {size / 1e6:.1f} MB, in {_folder(present.files)}")
+    folder = next(iter(present.files.values())).parent
+    print(f"{name}: {len(present.files)} file(s), {size / 1e6:.1f} MB, in {folder}")
     return DONE
 
 
-def _folder(files: dict[str, Path]) -> Path:
-    return next(iter(files.values())).parent
+def obtain(name: str) -> "Fetched":
+    """The guest's files; where they are not there yet, fetched with a bar on stderr. Raises GuestError."""
+    from labkit.guests.fetch import fetch as obtain_files
+    from labkit.guests.fetch import fetched
+
+    if present := fetched(name):
+        return present
+    with _Bar() as bar:
+        return obtain_files(name, bar.show)
 
 
 class _Bar:

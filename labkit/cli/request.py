@@ -44,8 +44,6 @@ class Request:
         if (guest is None) == (kernel is None):
             found = "both a guest and --kernel" if guest else "neither a guest nor --kernel"
             raise CommandError(f"{found} given; write `labkit run GUEST` or `labkit run --kernel FILE`")
-        if guest is not None and initrd is not None:
-            raise CommandError(f"--initrd goes with --kernel; the guest {guest!r} brings its own")
         for name, text in (("--until-text", until_text), ("--input", say), ("--input-after", input_after)):
             if text == "":
                 raise CommandError(f"{name} is empty; give a text, or leave the option out")

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, Protocol
 
 from labkit.cli.console import Conversation, Serial, Stream
 from labkit.cli.errors import CommandError, complain
+from labkit.cli.fetch import obtain
 from labkit.cli.interrupt import Interrupts
 from labkit.cli.outcome import Outcome
 from labkit.cli.request import Request
@@ -121,18 +122,35 @@ def perform(request: Request, ground: Ground, *, screen: bool, out: BinaryIO | N
     )  # fmt: skip
 
 
+def _image(request: Request) -> tuple[Any, str]:
+    """The boot image, fetched first if it must be, and the guest's prompt, empty if none is known."""
+    from labkit.guests import catalog
+
+    if request.guest is None:
+        assert request.kernel is not None  # noqa: S101 (the request was checked)
+        return catalog.boot_files(
+            request.kernel, request.initrd, request.append, request.memory, request.firmware_path
+        ), ""
+    known = catalog.guest(request.guest)
+    if known.fetch:
+        obtain(request.guest)
+    image = catalog.boot(
+        request.guest, memory=request.memory, append=request.append, initrd=request.initrd,
+        firmware_path=request.firmware_path,
+    )  # fmt: skip
+    return image, known.prompt
+
+
 def _prepare(request: Request) -> tuple[Request, PhysicalGround]:
     """The machine with the guest in it; the request with the guest's own prompt filled in."""
-    from labkit import guests
-
-    image, prompt = guests.boot(request)
+    image, prompt = _image(request)
     if request.say and not request.after:
         if not prompt and not request.until:
             raise CommandError(
                 "--input needs --input-after: the prompt of this guest is not known\n"
                 "For a shell that prints '# ' write: --input-after '# '"
             )
-        request = replace(request, after=prompt or request.until)
+        request = replace(request, after=prompt.encode() or request.until)
     try:
         from labkit.vm.machine import Machine
         from labkit.vm.monitor import Monitor

@@ -19,7 +19,6 @@ def said(capsys, *arguments: str) -> str:
     [
         (["run"], "neither a guest nor --kernel"),
         (["run", "linux", "--kernel", "x"], "both a guest and --kernel"),
-        (["run", "linux", "--initrd", "x"], "brings its own"),
         (["run", "linux", "--until-text", ""], "--until-text is empty"),
         (["run", "linux", "--input-after", "x"], "say what with --input"),
         (["run", "linux", "--input", r"\q"], "no escape"),
