@@ -33,9 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _explain(error: Exception) -> int:
     """Say what is wrong; the exit code that belongs to it."""
-    from labkit.guests.errors import GuestError
-
-    if isinstance(error, CommandError | GuestError):
+    guests = sys.modules.get("labkit.guests.errors")  # whoever raised a GuestError has imported it
+    if isinstance(error, CommandError) or (guests and isinstance(error, guests.GuestError)):
         complain(error)
         return WRONG_USE
     if isinstance(error, BrokenPipeError):

@@ -8,7 +8,7 @@ from labkit.cli.request import Request
 
 __all__ = ["Outcome"]
 
-_OFF = {"halted", "reset"}
+_OFF = {"halted", "idle", "reset"}
 """How a guest that was not told when to stop ends by itself."""
 
 
