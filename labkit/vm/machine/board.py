@@ -1,16 +1,22 @@
-"""The PC's board: every chip in its place, the port map, the interrupt wires, and what a BIOS leaves in memory.
+"""The PC's board: every chip in its place, the port map, the interrupt wires, what a BIOS leaves in memory.
 
-The processor side sees `Board` alone: ports, MMIO, one INTR pin with its acknowledge cycle, and the guest time of
-the next event. Nothing here depends on the host's clock or on object identity.
+The processor side sees `Board` alone: ports, MMIO, one INTR pin with its acknowledge cycle, and the guest
+time of the next event. Nothing here depends on the host's clock or on object identity.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from labkit.vm.machine.clock import Clock
+from labkit.vm.machine.devices.ata import Ata, AtaState
 from labkit.vm.machine.devices.device import Device, nothing
+from labkit.vm.machine.devices.disk import Disk, Image
 from labkit.vm.machine.devices.dma import Dma, DmaState
+from labkit.vm.machine.devices.firmware import firmware
 from labkit.vm.machine.devices.i8042 import I8042, I8042State
+from labkit.vm.machine.devices.ioapic import IOAPIC_BASE, IoApic, IoApicState
+from labkit.vm.machine.devices.lapic import LAPIC_BASE, Lapic, LapicState
+from labkit.vm.machine.devices.mptable import ioapic_pin
 from labkit.vm.machine.devices.pci import Pci, PciState
 from labkit.vm.machine.devices.pic import PicPair, PicPairState
 from labkit.vm.machine.devices.pit import Pit, PitState
@@ -24,32 +30,54 @@ __all__ = ["Board", "BoardState", "IsaLine"]
 Read = Callable[[int, int], int]
 Write = Callable[[int, int, int], None]
 PORTS = 0x10000
+DISKS = 4
 
 
-def _read_nothing(port: int, size: int) -> int:
+def _read_nothing(_port: int, size: int) -> int:
     return (1 << 8 * size) - 1
+
+
+def _ignore(reason: str) -> None:
+    pass
 
 
 def _write_nothing(port: int, size: int, value: int) -> None:
     pass
 
 
+class Timed(Protocol):
+    """A chip with events of its own."""
+
+    def deadline(self) -> int | None:
+        """Guest nanoseconds of the next one."""
+        ...
+
+    def on_time(self, now: int) -> None:
+        """Do it."""
+        ...
+
+
 class IsaLine:
     """An ISA interrupt request wire, which ends at both the 8259 pair and the I/O APIC."""
 
-    def __init__(self, pic: PicPair, irq: int) -> None:
+    def __init__(self, pic: PicPair, ioapic: IoApic, irq: int) -> None:
         self._pic = pic
+        self._ioapic = ioapic
         self._irq = irq
+        self._pin = ioapic_pin(irq)
 
     def set(self, level: bool) -> None:
         """Drive the wire."""
         self._pic.set_line(self._irq, level)
+        self._ioapic.set_line(self._pin, level)
 
 
 class BoardState(NamedTuple):
     """Every chip's state."""
 
     pic: PicPairState
+    lapic: LapicState
+    ioapic: IoApicState
     pit: PitState
     rtc: RtcState
     serial: UartState
@@ -58,44 +86,77 @@ class BoardState(NamedTuple):
     sysport: SystemPortsState
     dma: DmaState
     pci: PciState
+    ata0: AtaState
+    ata1: AtaState
 
 
 class Board:
-    """All chips; `memory` in bytes, `start_time` in Unix seconds, `mouse`: whether a PS/2 mouse is plugged in.
+    """All chips of the PC.
+
+    `memory` is the RAM size in bytes, `start_time` what the clock shows at guest time 0 in Unix seconds,
+    `mouse` whether a PS/2 mouse is plugged in, `disks` up to four raw images (bytes or a path; None for an
+    empty place): primary master and slave, secondary master and slave.
 
     The processor side sets `on_interrupt` (called when `interrupt_pending()` may have become true),
-    `on_deadline` (called when `deadline()` may have changed) and `reset_requested` (called with a reason).
+    `on_deadline` (called when `deadline()` may have changed), `on_nmi` and `reset_requested` (called with a
+    reason). Raises ValueError for more than four disks, FileNotFoundError for an image that is not there.
     """
 
     def __init__(
-        self, clock: Clock, memory: int, start_time: int = START_TIME, mouse: bool = False
+        self,
+        clock: Clock,
+        memory: int,
+        disks: Sequence[Image | None] = (),
+        *,
+        start_time: int = START_TIME,
+        mouse: bool = False,
     ) -> None:
+        if len(disks) > DISKS:
+            raise ValueError(f"{len(disks)} disks given; the board has places for {DISKS}")
         self.on_interrupt: Callable[[], None] = nothing
         self.on_deadline: Callable[[], None] = nothing
-        self.reset_requested: Callable[[str], None] = lambda reason: None
+        self.on_nmi: Callable[[], None] = nothing
+        self.reset_requested: Callable[[str], None] = _ignore
         self._deadline: int | None = None
         self._stale = True
         self.memory = memory
+        self.disks = tuple(Disk(image) if image is not None else None for image in disks)
+        self._wire_chips(clock, start_time, mouse)
+        self.devices: tuple[Device[Any], ...] = (
+            self.pit, self.rtc, self.serial, self.i8042, self.vga, self.sysport, self.dma, self.pci,
+            *self.ata, self.pic,
+        )  # fmt: skip
+        self._timed: tuple[Timed, ...] = (self.pit, self.rtc, self.serial, self.i8042, self.lapic, *self.ata)
+        self.mmio_ranges: tuple[range, ...] = (self.ioapic.mmio, self.lapic.mmio)
+        self._wire_ports()
+
+    def _wire_chips(self, clock: Clock, start_time: int, mouse: bool) -> None:
         moved, reset = self._moved, self._reset
         self.pic = PicPair(self._pic_output)
-        self.pit = Pit(clock, IsaLine(self.pic, 0), moved)
-        self.rtc = Rtc(clock, IsaLine(self.pic, 8), moved, start_time, memory)
-        self.serial = Uart(clock, IsaLine(self.pic, 4), moved)
-        self.i8042 = I8042(clock, IsaLine(self.pic, 1), IsaLine(self.pic, 12), moved, reset, mouse)
+        self.lapic = Lapic(clock, self._interrupt_output, self._level_ended, moved, nmi=self._nmi)
+        self.ioapic = IoApic(self.lapic.receive)
+
+        def line(irq: int) -> IsaLine:
+            return IsaLine(self.pic, self.ioapic, irq)
+
+        first, second, third, fourth = (self.disks + (None,) * DISKS)[:DISKS]
+        at_disks = (first is not None) + (second is not None)
+        self.pit = Pit(clock, line(0), moved)
+        self.rtc = Rtc(clock, line(8), moved, start_time=start_time, memory=self.memory, disks=at_disks)
+        self.serial = Uart(clock, line(4), moved)
+        self.i8042 = I8042(clock, line(1), line(12), moved, reset=reset, mouse=mouse)
         self.keyboard = self.i8042.keyboard
         self.vga = Vga(clock)
         self.sysport = SystemPorts(clock, self.pit, reset)
         self.dma = Dma()
         self.pci = Pci(reset)
-        self.devices: tuple[Device[Any], ...] = (
-            self.pic, self.pit, self.rtc, self.serial, self.i8042, self.vga, self.sysport, self.dma, self.pci,
-        )  # fmt: skip
-        self._timed: tuple[Device[Any], ...] = (self.pit, self.rtc, self.serial, self.i8042)
-        self.mmio_ranges: tuple[range, ...] = ()
-        self._wire_ports()
+        self.ata = (
+            Ata(clock, line(14), moved, (first, second)),
+            Ata(clock, line(15), moved, (third, fourth), base=0x170, control=0x376, name="ata1"),
+        )
 
     def _wire_ports(self) -> None:
-        """One table look-up per access: byte accesses, and wider ones (split unless the chip takes them whole)."""
+        """One table look-up per access: bytes, and wider ones (split unless the chip takes them whole)."""
         self._read_byte: list[Read] = [_read_nothing] * PORTS
         self._write_byte: list[Write] = [_write_nothing] * PORTS
         self._read_wide: list[Read] = [_read_nothing] * PORTS
@@ -105,7 +166,10 @@ class Board:
                 for port in ports:
                     self._read_byte[port], self._write_byte[port] = device.read, device.write
                     for before in range(max(0, port - 3), port + 1):
-                        self._read_wide[before], self._write_wide[before] = self._read_split, self._write_split
+                        self._read_wide[before], self._write_wide[before] = (
+                            self._read_split,
+                            self._write_split,
+                        )
         for device in self.devices:
             for ports in device.wide:
                 for port in ports:
@@ -140,14 +204,24 @@ class Board:
 
     def mmio_at(self, physical: int) -> bool:
         """Whether a physical address belongs to a chip's registers and not to memory."""
-        return any(physical in mmio for mmio in self.mmio_ranges)
+        return physical & ~0xFFF in (IOAPIC_BASE, LAPIC_BASE)
 
     def read_mmio(self, physical: int, size: int) -> int:
         """A load from a chip's registers; all ones where there is none."""
+        page = physical & ~0xFFF
+        if page == LAPIC_BASE:
+            return self.lapic.read_mmio(physical & 0xFFF, size)
+        if page == IOAPIC_BASE:
+            return self.ioapic.read_mmio(physical & 0xFFF, size)
         return (1 << 8 * size) - 1
 
     def write_mmio(self, physical: int, size: int, value: int) -> None:
         """A store to a chip's registers."""
+        page = physical & ~0xFFF
+        if page == LAPIC_BASE:
+            self.lapic.write_mmio(physical & 0xFFF, size, value)
+        elif page == IOAPIC_BASE:
+            self.ioapic.write_mmio(physical & 0xFFF, size, value)
 
     # --- time --------------------------------------------------------------------------------------
 
@@ -169,20 +243,31 @@ class Board:
             at = device.deadline()
             if at is not None and now >= at:
                 device.on_time(now)
+        self._stale = True
 
     # --- interrupts --------------------------------------------------------------------------------
 
     def _pic_output(self, level: bool) -> None:
+        self.lapic.set_lint0(level)
+
+    def _interrupt_output(self, level: bool) -> None:
         if level:
             self.on_interrupt()
 
+    def _level_ended(self, vector: int) -> None:
+        self.ioapic.end(vector)
+
+    def _nmi(self) -> None:
+        self.on_nmi()
+
     def interrupt_pending(self) -> bool:
         """The processor's INTR pin."""
-        return self.pic.level
+        return self.lapic.level
 
     def acknowledge(self) -> int:
         """INTA: the vector to deliver; a request that has gone meanwhile gives the chip's spurious vector."""
-        return self.pic.acknowledge()
+        vector = self.lapic.acknowledge()
+        return self.pic.acknowledge() if vector is None else vector
 
     def _reset(self, reason: str) -> None:
         self.reset_requested(reason)
@@ -192,16 +277,28 @@ class Board:
     def save(self) -> BoardState:
         """Every chip's state, as immutable plain data."""
         return BoardState(
-            self.pic.save(), self.pit.save(), self.rtc.save(), self.serial.save(), self.i8042.save(),
-            self.vga.save(), self.sysport.save(), self.dma.save(), self.pci.save(),
+            self.pic.save(), self.lapic.save(), self.ioapic.save(), self.pit.save(), self.rtc.save(),
+            self.serial.save(), self.i8042.save(), self.vga.save(), self.sysport.save(), self.dma.save(),
+            self.pci.save(), self.ata[0].save(), self.ata[1].save(),
         )  # fmt: skip
 
     def load(self, state: BoardState) -> None:
         """Inverse of `save`; callbacks are not called."""
-        for device, saved in zip(self.devices, state, strict=True):
-            device.load(saved)
+        self.pic.load(state.pic)
+        self.lapic.load(state.lapic)
+        self.ioapic.load(state.ioapic)
+        self.pit.load(state.pit)
+        self.rtc.load(state.rtc)
+        self.serial.load(state.serial)
+        self.i8042.load(state.i8042)
+        self.vga.load(state.vga)
+        self.sysport.load(state.sysport)
+        self.dma.load(state.dma)
+        self.pci.load(state.pci)
+        self.ata[0].load(state.ata0)
+        self.ata[1].load(state.ata1)
         self._stale = True
 
     def firmware(self) -> tuple[tuple[int, bytes], ...]:
-        """What a BIOS leaves in memory, as (physical address, bytes)."""
-        return ()
+        """What a BIOS leaves in memory, as (physical address, bytes): data areas, MP tables, date."""
+        return firmware(sum(disk is not None for disk in self.disks))

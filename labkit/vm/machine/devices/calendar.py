@@ -1,4 +1,4 @@
-"""Gregorian calendar arithmetic on plain integers, for a clock chip whose registers a guest may fill with anything."""
+"""Gregorian calendar on plain integers, for a clock chip whose registers a guest may fill with anything."""
 
 __all__ = ["advance_calendar", "days_in_month"]
 

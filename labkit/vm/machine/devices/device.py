@@ -15,7 +15,7 @@ def nothing() -> None:
 
 
 class IrqLine(Protocol):
-    """One interrupt request wire; it has a level, and the chips behind it see edges when the level changes."""
+    """One interrupt request wire: it has a level; the chips behind it see an edge when that changes."""
 
     def set(self, level: bool) -> None:
         """Drive the wire high (True) or low (False)."""
@@ -26,8 +26,8 @@ class Device(Protocol[State]):
     """A chip with I/O ports.
 
     `read` and `write` take any port of `ports`, any size (1, 2 or 4 bytes) and any value, and never raise.
-    The board splits 2- and 4-byte accesses to ports that are not `wide` into single bytes at consecutive ports,
-    as the ISA bus does.
+    The board splits 2- and 4-byte accesses to ports that are not `wide` into single bytes at consecutive
+    ports, as the ISA bus does.
     """
 
     @property
@@ -66,7 +66,7 @@ class Device(Protocol[State]):
         ...
 
     def load(self, state: State) -> None:
-        """Exact inverse of `save`; drives no interrupt line (the chips behind the lines restore themselves)."""
+        """Exact inverse of `save`; drives no interrupt line: the chips behind them restore themselves."""
         ...
 
 

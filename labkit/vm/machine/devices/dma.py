@@ -1,7 +1,7 @@
 """8237A DMA controllers and page registers as latches: they remember what is written, and move nothing.
 
-No device on this board uses ISA DMA; guests probe and initialize the chips all the same. Source: Intel 8237A data
-sheet. Page registers at 81h-8Fh (80h is the power-on code).
+No device on this board uses ISA DMA; guests probe and initialize the chips all the same. Source: Intel 8237A
+data sheet. Page registers at 81h-8Fh (80h is the power-on code).
 """
 
 from typing import NamedTuple

@@ -1,8 +1,8 @@
 """An append-only byte string that a checkpoint can name without copying it.
 
-Every saved state refers to the text printed so far. Copying it at each checkpoint would be quadratic, and a length
-alone would lose the text of a timeline that one leaves backward and enters again; so each state holds a link to
-the piece appended last, and pieces are shared.
+Every saved state refers to the text printed so far. Copying it at each checkpoint would be quadratic, and a
+length alone would lose the text of a timeline that one leaves backward and enters again; so each state holds
+a link to the piece appended last, and pieces are shared.
 """
 
 __all__ = ["EMPTY", "History"]
@@ -37,7 +37,7 @@ class History:
         return b"".join(reversed(pieces))[start - kept :]
 
     def common(self, other: "History") -> int:
-        """A length up to which both texts are surely equal: that of the newest piece they share, 0 if none."""
+        """A length up to which both texts are surely equal: where the newest piece they share ends, or 0."""
         mine: History | None = self
         theirs: History | None = other
         while mine is not None and theirs is not None and mine is not theirs:

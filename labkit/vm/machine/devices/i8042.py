@@ -1,8 +1,8 @@
 """i8042 keyboard controller with a PS/2 keyboard, and a PS/2 mouse if asked for.
 
-Sources: IBM PS/2 technical reference (keyboard controller), IBM AT keyboard commands. Responses are there at once;
-typed scancodes arrive a millisecond apart, as from a real keyboard, so a guest that reads port 60h twice loses
-none.
+Sources: IBM PS/2 technical reference (keyboard controller), IBM AT keyboard commands. Responses are there at
+once; typed scancodes arrive a millisecond apart, as from a real keyboard, so a guest that reads port 60h
+twice loses none.
 """
 
 from collections import deque
@@ -59,6 +59,7 @@ class I8042:
         irq1: IrqLine,
         irq12: IrqLine,
         moved: Moved,
+        *,
         reset: Callable[[str], None],
         mouse: bool = False,
     ) -> None:
@@ -187,7 +188,9 @@ class I8042:
             ram[0] = ram[0] | AUX_OFF if value == 0xA7 else ram[0] & ~AUX_OFF
             self._advance()
         elif value == 0xA9:
-            self._answer(0 if self.mouse is not None else 2)  # 2: the clock line is stuck high, no mouse there
+            self._answer(
+                0 if self.mouse is not None else 2
+            )  # 2: the clock line is stuck high, no mouse there
         elif value == 0xAA:
             ram[0] |= SYSTEM
             self._answer(0x55)

@@ -54,7 +54,9 @@ class Pic8259:
     edge/level register can make level-triggered.
     """
 
-    def __init__(self, output: Callable[[bool], None], base: int, imr: int, elcr_mask: int, master: bool) -> None:
+    def __init__(
+        self, output: Callable[[bool], None], base: int, imr: int, elcr_mask: int, master: bool
+    ) -> None:
         self.auto_eoi = self.rotate_auto_eoi = self.poll = self.read_isr = False
         self.output = output
         self.elcr_mask = elcr_mask
@@ -67,7 +69,7 @@ class Pic8259:
         return (self.latch & ~level) | (self.lines & level)
 
     def set_line(self, pin: int, level: bool) -> None:
-        """Drive request input `pin` (0-7). An edge request that drops before INTA is withdrawn (data sheet)."""
+        """Drive request input `pin` (0-7). An edge that drops before INTA is withdrawn (data sheet)."""
         bit = 1 << pin
         if level:
             if self.lines & bit:
@@ -210,16 +212,16 @@ class Pic8259:
         """All registers."""
         return PicState(
             self.lines, self.latch, self.imr, self.isr, self.base, self.lowest, self.stage, self.single,
-            self.icw4_follows, self.level_mode, self.auto_eoi, self.rotate_auto_eoi, self.fully_nested_special,
-            self.special_mask, self.poll, self.read_isr, self.elcr,
+            self.icw4_follows, self.level_mode, self.auto_eoi, self.rotate_auto_eoi,
+            self.fully_nested_special, self.special_mask, self.poll, self.read_isr, self.elcr,
         )  # fmt: skip
 
     def load(self, state: PicState) -> None:
         """Inverse of `save`; the INT output is not driven."""
         (
             self.lines, self.latch, self.imr, self.isr, self.base, self.lowest, self.stage, self.single,
-            self.icw4_follows, self.level_mode, self.auto_eoi, self.rotate_auto_eoi, self.fully_nested_special,
-            self.special_mask, self.poll, self.read_isr, self.elcr,
+            self.icw4_follows, self.level_mode, self.auto_eoi, self.rotate_auto_eoi,
+            self.fully_nested_special, self.special_mask, self.poll, self.read_isr, self.elcr,
         ) = state  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """8254 programmable interval timer: three 16-bit counters at 1193182 Hz, exact in guest time.
 
-Nothing counts: a counter remembers the clock tick at which its count was loaded, and count and OUT at any other
-tick follow from the mode. Source: Intel 8254 data sheet (231164). Channel 0 drives IRQ0, the gate of channel 2
-is bit 0 of port 61h.
+Nothing counts: a counter remembers the clock tick at which its count was loaded, and count and OUT at any
+other tick follow from the mode. Source: Intel 8254 data sheet (231164). Channel 0 drives IRQ0, the gate of
+channel 2 is bit 0 of port 61h.
 """
 
 from typing import NamedTuple
@@ -32,9 +32,9 @@ def first_ns(tick: int) -> int:
 class CounterState(NamedTuple):
     """Registers of one counter.
 
-    `start`: tick at which `reload` was loaded (None: none yet, or a trigger is awaited). `held`: clocks counted when
-    the gate stopped the count. `following`: a count that takes over at tick `boundary`, the end of the present
-    (half) cycle. `low`: low byte written, high byte awaited.
+    `start`: tick at which `reload` was loaded (None: none yet, or a trigger is awaited). `held`: clocks
+    counted when the gate stopped the count. `following`: a count that takes over at tick `boundary`, the end
+    of the present (half) cycle. `low`: low byte written, high byte awaited.
     """
 
     mode: int = 3
@@ -62,15 +62,15 @@ class Counter:
     def save(self) -> CounterState:
         """All registers."""
         return CounterState(
-            self.mode, self.access, self.bcd, self.count, self.start, self.held, self.following, self.boundary,
-            self.gate, self.low, self.high_next, self.latched, self.status, self.null,
+            self.mode, self.access, self.bcd, self.count, self.start, self.held, self.following,
+            self.boundary, self.gate, self.low, self.high_next, self.latched, self.status, self.null,
         )  # fmt: skip
 
     def load(self, state: CounterState) -> None:
         """Inverse of `save`."""
         (
-            self.mode, self.access, self.bcd, self.count, self.start, self.held, self.following, self.boundary,
-            self.gate, self.low, self.high_next, self.latched, self.status, self.null,
+            self.mode, self.access, self.bcd, self.count, self.start, self.held, self.following,
+            self.boundary, self.gate, self.low, self.high_next, self.latched, self.status, self.null,
         ) = state  # fmt: skip
 
     def control(self, value: int) -> None:

@@ -1,8 +1,8 @@
 """MC146818 real-time clock with 128 bytes of CMOS memory (index at port 70h, data at port 71h).
 
-The time registers are brought up to date when somebody looks; flags that a passing second or period would have set
-are derived the same way, so the chip has deadlines only for interrupts that are enabled. Source: Motorola MC146818
-data sheet; CMOS bytes as in the IBM AT technical reference.
+The time registers are brought up to date when somebody looks; flags that a passing second or period would
+have set are derived the same way, so the chip has deadlines only for interrupts that are enabled. Source:
+Motorola MC146818 data sheet; CMOS bytes as in the IBM AT technical reference.
 """
 
 from typing import NamedTuple
@@ -29,7 +29,7 @@ DAY_S = 86_400
 
 
 class RtcState(NamedTuple):
-    """CMOS bytes as far as they are settled, the selected index, the start of the second count, and seconds settled."""
+    """CMOS bytes as far as they are settled, the selected index, and what was settled when."""
 
     cmos: bytes
     selected: int
@@ -51,14 +51,14 @@ def _memory_bytes(memory: int) -> dict[int, int]:
 
 
 class Rtc:
-    """The chip; `start_time` in Unix seconds (UTC), `memory` in bytes, `disks`: how many AT hard disks (0-2)."""
+    """The chip; `start_time` in Unix seconds (UTC), `memory` in bytes, `disks` (0-2) of AT type."""
 
     name = "rtc"
     ports = (range(0x70, 0x72),)
     wide: tuple[range, ...] = ()
 
     def __init__(
-        self, clock: Clock, irq: IrqLine, moved: Moved, start_time: int, memory: int, disks: int = 0
+        self, clock: Clock, irq: IrqLine, moved: Moved, *, start_time: int, memory: int, disks: int = 0
     ) -> None:
         self._clock = clock
         self._irq = irq
@@ -142,7 +142,7 @@ class Rtc:
     # --- time --------------------------------------------------------------------------------------
 
     def _period(self) -> int:
-        """Half cycles of 32.768 kHz between periodic flags, 0 if off: 2**(rate-1), rates 1 and 2 as 8 and 9."""
+        """Clocks of 32.768 kHz between periodic flags, 0 if off: 2**(rate-1), rates 1 and 2 as 8 and 9."""
         rate = self._cmos[A] & 0x0F
         if not rate or not self._running():
             return 0
@@ -184,7 +184,12 @@ class Rtc:
         if days:
             year, month, day = advance_calendar(year, month, day, days)
             weekday = (self._value(WEEKDAY) - 1 + days) % 7 + 1
-            for index, value in ((CENTURY, year // 100 % 100), (YEAR, year % 100), (MONTH, month), (DAY, day)):
+            for index, value in (
+                (CENTURY, year // 100 % 100),
+                (YEAR, year % 100),
+                (MONTH, month),
+                (DAY, day),
+            ):
                 self._cmos[index] = self._encode(value)
             self._cmos[WEEKDAY] = self._encode(weekday)
         self._cmos[SECONDS] = self._encode(rest % 60)
@@ -193,7 +198,9 @@ class Rtc:
 
     def _second_of_day(self) -> int:
         return (
-            self._hour(self._cmos[HOURS]) % 24 * 3600 + self._value(MINUTES) % 60 * 60 + self._value(SECONDS) % 60
+            self._hour(self._cmos[HOURS]) % 24 * 3600
+            + self._value(MINUTES) % 60 * 60
+            + self._value(SECONDS) % 60
         )
 
     def _encode(self, value: int) -> int:
@@ -216,8 +223,10 @@ class Rtc:
         return self._decode(raw & 0x7F) % 12 + (12 if raw & 0x80 else 0)
 
     def _alarm_wait(self) -> int | None:
-        """Seconds (at least 1) until the alarm registers match; None if they never do. C0h-FFh match anything."""
-        raw_hour, raw_minute, raw_second = (self._cmos[i] for i in (HOURS_ALARM, MINUTES_ALARM, SECONDS_ALARM))
+        """Seconds (1 or more) until the alarm registers match, None if never; C0h-FFh match anything."""
+        raw_hour, raw_minute, raw_second = (
+            self._cmos[i] for i in (HOURS_ALARM, MINUTES_ALARM, SECONDS_ALARM)
+        )
         hours = range(24) if raw_hour >= 0xC0 else (self._hour(raw_hour),)
         minutes = range(60) if raw_minute >= 0xC0 else (self._decode(raw_minute),)
         seconds = range(60) if raw_second >= 0xC0 else (self._decode(raw_second),)

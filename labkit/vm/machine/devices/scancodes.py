@@ -1,4 +1,4 @@
-"""Keyboard scancodes: set 1, set 2, the controller's translation between them, and the codes that type a text.
+"""Keyboard scancodes: set 1, set 2, the controller's translation between them, and how to type a text.
 
 The table is the translation that the i8042 does in hardware (IBM PS/2 technical reference).
 """

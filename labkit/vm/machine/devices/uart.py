@@ -1,8 +1,9 @@
 """16550A serial port; COM1 is the machine's console.
 
-Source: National Semiconductor PC16550D data sheet. A character is sent the moment it is written: the transmitter is
-always empty when the guest looks, and the THRE interrupt falls and rises again with each write. Received characters
-wait in a queue of any length outside the chip and enter its FIFO as it has room, so none is ever overrun.
+Source: National Semiconductor PC16550D data sheet. A character is sent the moment it is written: the
+transmitter is always empty when the guest looks, and the THRE interrupt falls and rises again with each
+write. Received characters wait in a queue of any length outside the chip and enter its FIFO as it has room,
+so none is ever overrun.
 """
 
 from collections import deque
@@ -53,7 +54,9 @@ class Uart:
 
     wide: tuple[range, ...] = ()
 
-    def __init__(self, clock: Clock, irq: IrqLine, moved: Moved, base: int = 0x3F8, name: str = "com1") -> None:
+    def __init__(
+        self, clock: Clock, irq: IrqLine, moved: Moved, base: int = 0x3F8, name: str = "com1"
+    ) -> None:
         self._clock = clock
         self._irq = irq
         self._moved = moved

@@ -1,10 +1,10 @@
 """VGA in text mode 3 (80 x 25, 16 colours): the registers; the text itself is plain memory at B8000h.
 
-Source: IBM VGA technical reference (PS/2 Hardware Interface); register values of mode 3 as a VGA BIOS sets them.
-Nothing else is drawn: a guest that programs a graphics mode is not shown.
+Source: IBM VGA technical reference (PS/2 Hardware Interface); register values of mode 3 as a VGA BIOS sets
+them. Nothing else is drawn: a guest that programs a graphics mode is not shown.
 """
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from labkit.vm.machine.clock import Clock
 
@@ -22,8 +22,12 @@ GRAPHICS = bytes.fromhex("0000000000100e00ff")
 ATTRIBUTE = bytes.fromhex("000102030405140738393a3b3c3d3e3f0c000f0800")
 MISC = 0x67
 
-GLYPHS_BELOW_20H = " \u263a\u263b\u2665\u2666\u2663\u2660\u2022\u25d8\u25cb\u25d9\u2642\u2640\u266a\u266b\u263c"
-GLYPHS_BELOW_20H += "\u25ba\u25c4\u2195\u203c\u00b6\u00a7\u25ac\u21a8\u2191\u2193\u2192\u2190\u221f\u2194\u25b2\u25bc"
+GLYPHS_BELOW_20H = (
+    " \u263a\u263b\u2665\u2666\u2663\u2660\u2022\u25d8\u25cb\u25d9\u2642\u2640\u266a\u266b\u263c"
+)
+GLYPHS_BELOW_20H += (
+    "\u25ba\u25c4\u2195\u203c\u00b6\u00a7\u25ac\u21a8\u2191\u2193\u2192\u2190\u221f\u2194\u25b2\u25bc"
+)
 CP437 = GLYPHS_BELOW_20H + bytes(range(0x20, 0x7F)).decode("ascii") + "\u2302"
 CP437 += bytes(range(0x80, 0xFF)).decode("cp437") + " "
 
@@ -31,8 +35,8 @@ CP437 += bytes(range(0x80, 0xFF)).decode("cp437") + " "
 class Bytes(Protocol):
     """Physical memory as far as the screen needs it."""
 
-    def __getitem__(self, key: slice, /) -> bytes | bytearray | memoryview:
-        """The bytes at the addresses of `key`."""
+    def __getitem__(self, key: slice, /) -> Any:
+        """The bytes at the addresses of `key`, as anything that `bytes` takes."""
         ...
 
 
@@ -60,7 +64,13 @@ class Vga:
     """The registers at 3B0h-3DFh."""
 
     name = "vga"
-    ports = (range(0x3B4, 0x3B6), range(0x3BA, 0x3BB), range(0x3C0, 0x3D0), range(0x3D4, 0x3D6), range(0x3DA, 0x3DB))
+    ports = (
+        range(0x3B4, 0x3B6),
+        range(0x3BA, 0x3BB),
+        range(0x3C0, 0x3D0),
+        range(0x3D4, 0x3D6),
+        range(0x3DA, 0x3DB),
+    )
     wide: tuple[range, ...] = ()
 
     def __init__(self, clock: Clock) -> None:
@@ -98,7 +108,10 @@ class Vga:
     def text(self, ram: Bytes) -> list[str]:
         """The 25 lines of 80 characters on the screen; `ram` is physical memory from address 0."""
         codes = self.cells(ram)[::2]
-        return ["".join(CP437[code] for code in codes[at : at + COLUMNS]) for at in range(0, ROWS * COLUMNS, COLUMNS)]
+        return [
+            "".join(CP437[code] for code in codes[at : at + COLUMNS])
+            for at in range(0, ROWS * COLUMNS, COLUMNS)
+        ]
 
     # --- registers ---------------------------------------------------------------------------------
 
@@ -112,36 +125,27 @@ class Vga:
             return 0xFF
         if port & 0xF == 0xA and port != 0x3CA:
             return self._status()
-        if port in (0x3D4, 0x3B4):
-            return self._crtc_index
-        if port in (0x3D5, 0x3B5):
-            return self._crtc[self._crtc_index & 31]
+        if port & 0xF in (4, 5) and port >> 4 != 0x3C:
+            return self._crtc[self._crtc_index & 31] if port & 1 else self._crtc_index
         if port in (0x3C7, 0x3C9):
             return self._read_palette(port)
         return self._read_3c(port)
 
     def _read_3c(self, port: int) -> int:
-        if port == 0x3C0:
-            return self._attribute_index
-        if port == 0x3C1:
-            return self._attribute[self._attribute_index & 31]
-        if port == 0x3C4:
-            return self._sequencer_index
-        if port == 0x3C5:
-            return self._sequencer[self._sequencer_index & 7]
-        if port == 0x3C6:
-            return self._pel_mask
-        if port == 0x3C8:
-            return self._palette_place // 3 & 0xFF
-        if port == 0x3CA:
-            return self._feature
-        if port == 0x3CC:
-            return self._misc
-        if port == 0x3CE:
-            return self._graphics_index
-        if port == 0x3CF:
-            return self._graphics[self._graphics_index & 15]
-        return 0x10 if port == 0x3C2 else 0  # input status 0: monitor sensed
+        readable = {
+            0x3C0: self._attribute_index,
+            0x3C1: self._attribute[self._attribute_index & 31],
+            0x3C2: 0x10,  # input status 0: monitor sensed
+            0x3C4: self._sequencer_index,
+            0x3C5: self._sequencer[self._sequencer_index & 7],
+            0x3C6: self._pel_mask,
+            0x3C8: self._palette_place // 3,
+            0x3CA: self._feature,
+            0x3CC: self._misc,
+            0x3CE: self._graphics_index,
+            0x3CF: self._graphics[self._graphics_index & 15],
+        }
+        return readable.get(port, 0)
 
     def _status(self) -> int:
         #   3                 0
