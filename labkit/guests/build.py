@@ -46,6 +46,7 @@ def _compile(folder: Path, sources: Iterable[str], script: str, output: Path, *e
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BuildError(f"{output.name}: the compiler found a mistake\n{done.stderr.strip()}")
+    output.chmod(0o644)  # data for labkit, not a program of this machine
 
 
 def _build_teaching(output: Path) -> None:
@@ -64,7 +65,7 @@ def _build_program(name: str, output: Path) -> None:
     if f"{name}.c" in sources:
         sources += sorted(f"support/{p.name}" for p in (PROGRAMS / "support").glob("*.[cS]"))
         sources += ["../kernel/format.c", "../kernel/memory.c"]
-    _compile(PROGRAMS, sources, "program.ld", output)
+    _compile(PROGRAMS, sources, "program.ld", output, "-I", ".")
 
 
 def _program_names() -> list[str]:
