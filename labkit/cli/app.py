@@ -75,6 +75,9 @@ def run(
     initrd: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The kernel's initial file system, or its module.")
     ] = None,
+    at: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="The kernel is raw code: load and start it here.")
+    ] = None,
     append: Annotated[
         str, typer.Option(metavar="STR", help="Kernel command line (added to a named guest's own).")
     ] = "",
@@ -115,7 +118,7 @@ def run(
     from labkit.cli.run import run as run_guest
 
     request = Request.parse(
-        guest=guest, kernel=kernel, initrd=initrd, append=append, disks=disk or [], memory=memory,
+        guest=guest, kernel=kernel, initrd=initrd, at=at, append=append, disks=disk or [], memory=memory,
         firmware_path=firmware_path, until_text=until_text, say=say, input_after=input_after, limit=limit,
         clock=clock,
     )  # fmt: skip

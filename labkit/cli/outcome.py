@@ -59,8 +59,9 @@ class Outcome:
 
     def closing_line(self) -> str:
         """Why it ended, and what it cost."""
+        why = "" if self.reason == "instructions" else f"{self.message or self.reason} after "
         return (
-            f"{self.message or self.reason} after {self.instructions:,} instructions in {self.seconds:.2f} s:"
+            f"{why}{self.instructions:,} instructions in {self.seconds:.2f} s:"
             f" {self.mips:,.0f} MIPS, {sum(self.exits.values()):,} exits"
         )
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.cli.errors import CommandError
-from labkit.cli.values import count, keystrokes, size
+from labkit.cli.values import address, count, keystrokes, size
 
 __all__ = ["Request"]
 
@@ -19,6 +19,8 @@ class Request:
     guest: str | None
     kernel: Path | None
     initrd: Path | None
+    at: int | None
+    """Physical address of raw code; None: the file says where it goes."""
     append: str
     disks: tuple[Path, ...]
     memory: int
@@ -36,9 +38,9 @@ class Request:
 
     @classmethod
     def parse(
-        cls, *, guest: str | None, kernel: Path | None, initrd: Path | None, append: str, disks: list[Path],
-        memory: str, firmware_path: bool, until_text: str | None, say: str | None, input_after: str | None,
-        limit: str | None, clock: str,
+        cls, *, guest: str | None, kernel: Path | None, initrd: Path | None, at: str | None, append: str,
+        disks: list[Path], memory: str, firmware_path: bool, until_text: str | None, say: str | None,
+        input_after: str | None, limit: str | None, clock: str,
     ) -> "Request":  # fmt: skip
         """Raises CommandError where the options do not go together or name what is not there."""
         if (guest is None) == (kernel is None):
@@ -47,6 +49,8 @@ class Request:
         for name, text in (("--until-text", until_text), ("--input", say), ("--input-after", input_after)):
             if text == "":
                 raise CommandError(f"{name} is empty; give a text, or leave the option out")
+        if at is not None and kernel is None:
+            raise CommandError("--at is for raw code in a file: give the file with --kernel")
         if input_after and not say:
             raise CommandError("--input-after says when to type; say what with --input")
         if clock not in CLOCKS:
@@ -54,7 +58,8 @@ class Request:
         for disk in disks:
             _check_disk(disk)
         return cls(
-            guest, kernel, initrd, append, tuple(disks), size(memory), firmware_path,
+            guest, kernel, initrd, address(at) if at is not None else None, append, tuple(disks),
+            size(memory), firmware_path,
             until=_bytes(until_text), say=keystrokes(say or ""), after=_bytes(input_after),
             limit=count(limit) if limit is not None else None, clock=clock,
         )  # fmt: skip

@@ -129,7 +129,7 @@ def _image(request: Request) -> tuple[Any, str]:
     if request.guest is None:
         assert request.kernel is not None  # noqa: S101 (the request was checked)
         return catalog.boot_files(
-            request.kernel, request.initrd, request.append, request.memory, request.firmware_path
+            request.kernel, request.initrd, request.append, request.memory, request.firmware_path, request.at
         ), ""
     known = catalog.guest(request.guest)
     if known.fetch:

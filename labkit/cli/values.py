@@ -5,10 +5,11 @@ import re
 
 from labkit.cli.errors import CommandError
 
-__all__ = ["count", "keystrokes", "size"]
+__all__ = ["address", "count", "keystrokes", "size"]
 
 _SIZE = re.compile(r"(0x[0-9a-f]+|\d+)\s*(?:([kmg])(?:i?b)?)?", re.IGNORECASE | re.ASCII)
 _BINARY = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_ADDRESS = re.compile(r"0x([0-9a-f]{1,8})|([0-9][0-9a-f]{0,8})h|(\d{1,10})", re.IGNORECASE | re.ASCII)
 _COUNT = re.compile(r"(\d[\d_,]*(?:\.\d+)?(?:e\d{1,2})?)\s*([kmg]?)", re.IGNORECASE | re.ASCII)
 _DECIMAL = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|.|$)", re.DOTALL)
@@ -21,6 +22,15 @@ def size(text: str) -> int:
     if not found:
         raise CommandError(f"{text!r} is not a size; write it as 128M, 1G, 65536K or a number of bytes")
     return int(found[1], 0 if found[1][:2] in {"0x", "0X"} else 10) * _BINARY[(found[2] or "").lower()]
+
+
+def address(text: str) -> int:
+    """A 32-bit address: `0x100000`, `100000h`, or decimal digits."""
+    found = _ADDRESS.fullmatch(text.strip())
+    value = int(found[1] or found[2] or found[3], 10 if found[3] else 16) if found else 1 << 32
+    if value >= 1 << 32:
+        raise CommandError(f"{text!r} is not a 32-bit address; write it as 0x100000")
+    return value
 
 
 def count(text: str) -> int:

@@ -21,6 +21,8 @@ def said(capsys, *arguments: str) -> str:
         (["run", "linux", "--kernel", "x"], "both a guest and --kernel"),
         (["run", "linux", "--until-text", ""], "--until-text is empty"),
         (["run", "linux", "--input-after", "x"], "say what with --input"),
+        (["run", "linux", "--at", "0x100000"], "with --kernel"),
+        (["run", "--kernel", "x", "--at", "top"], "not a 32-bit address"),
         (["run", "linux", "--input", r"\q"], "no escape"),
         (["run", "linux", "--memory", "lots"], "not a size"),
         (["run", "linux", "--for", "ever"], "not a number of instructions"),

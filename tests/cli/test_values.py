@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.cli.errors import CommandError
-from labkit.cli.values import count, keystrokes, size
+from labkit.cli.values import address, count, keystrokes, size
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,20 @@ def test_not_a_size(text: str):
 )  # fmt: skip
 def test_counts(text: str, value: int):
     assert count(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("0x100000", 1 << 20), ("100000h", 1 << 20), ("0FFFFFFFFh", 0xFFFFFFFF), ("4096", 4096)],
+)
+def test_addresses(text: str, value: int):
+    assert address(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "h", "0x", "ffh", "-1", "4294967296", "0x100000000", "FFFFFFFFFh"])
+def test_not_an_address(text: str):
+    with pytest.raises(CommandError, match="not a 32-bit address"):
+        address(text)
 
 
 @pytest.mark.parametrize("text", ["", "M", "-5", "1e", "ten", "0", "0.4", "1e999", "inf", "1 2"])
