@@ -55,6 +55,6 @@ def load(
     if at is None:
         raise GuestError(
             f"{files.name_of(source)} is no bzImage, Multiboot kernel or 32-bit ELF file (it starts with"
-            f" {data[:8].hex(' ') or 'nothing'}); for raw code say at which address it goes"
+            f" {data[:8].hex(' ') or 'nothing'}); raw code needs its address (--at 0x100000)"
         )
     return flat.load(source, at, memory)
