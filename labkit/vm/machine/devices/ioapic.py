@@ -40,7 +40,7 @@ class IoApic:
         self._selected = 0
         self._id = IOAPIC_ID
         self._table = [MASKED] * PINS
-        self._lines = 0
+        self._lines = 1 << 2  # the timer's output is high when the board starts
 
     def set_line(self, pin: int, level: bool) -> None:
         """Drive input `pin` (0-23). An edge at a masked input is lost (data sheet)."""

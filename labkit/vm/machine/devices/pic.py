@@ -55,13 +55,13 @@ class Pic8259:
     """
 
     def __init__(
-        self, output: Callable[[bool], None], base: int, imr: int, elcr_mask: int, master: bool
+        self, output: Callable[[bool], None], state: PicState, *, elcr_mask: int, master: bool
     ) -> None:
         self.auto_eoi = self.rotate_auto_eoi = self.poll = self.read_isr = False
         self.output = output
         self.elcr_mask = elcr_mask
         self.master = master
-        self.load(PicState(base=base, imr=imr))
+        self.load(state)
 
     def requests(self) -> int:
         """IRR: latched edges of edge-triggered inputs, present levels of level-triggered ones."""
@@ -246,8 +246,11 @@ class PicPair:
     def __init__(self, output: Callable[[bool], None]) -> None:
         self._output = output
         self.level = False
-        self.master = Pic8259(self._drive, 0x08, 0xB8, 0xF8, master=True)
-        self.slave = Pic8259(self._drive_master, 0x70, 0x8F, 0xDE, master=False)
+        # the timer's output is high when the board starts, and its edge has long been served
+        master = PicState(base=0x08, imr=0xB8, lines=1)
+        slave = PicState(base=0x70, imr=0x8F)
+        self.master = Pic8259(self._drive, master, elcr_mask=0xF8, master=True)
+        self.slave = Pic8259(self._drive_master, slave, elcr_mask=0xDE, master=False)
 
     def _drive(self, level: bool) -> None:
         if level != self.level:
