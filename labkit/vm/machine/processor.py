@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from unicorn import UC_ARCH_X86, UC_HOOK_BLOCK, UC_HOOK_INSN, UC_HOOK_INTR, UC_MODE_32, UC_PROT_ALL, Uc, unicorn_const
+from unicorn import UC_ARCH_X86, UC_HOOK_BLOCK, UC_HOOK_CODE, UC_HOOK_INSN, UC_HOOK_INTR, UC_MODE_32, UC_PROT_ALL, Uc, unicorn_const
 from unicorn import x86_const as x86
 from unicorn.unicorn_py3.unicorn import uclib
 
@@ -38,6 +38,7 @@ CTL_EXITS = ctypes.c_int(unicorn_const.UC_CTL_UC_EXITS | 1 << 30)
 UD, GP, PF = 6, 13, 14
 HAS_ERROR = frozenset((8, 10, 11, 12, 13, 14, 17))
 MAX_FLIPS = 8
+SEPARATE_AFTER = 4_000_000  # instructions that mixed frames are left as they are
 LAST_GENERATION = 0xFFE
 CODE, MIXED, WRITABLE = c.FRAME_CODE, c.FRAME_MIXED, c.FRAME_WRITABLE
 PortRead = Callable[[int, int], int]
@@ -70,6 +71,9 @@ class Processor:
         self._blocks = np.zeros(2 << block.TABLE_BITS, np.uint64)
         self._scratch = np.zeros(8192 + 4096 + 64, np.uint8)
         self._flips: dict[int, int] = {}
+        self._mixed: set[int] = set()
+        self._separate_at = 0
+        self._given_flags: set[int] = set()
         self.registers = RegisterFile(self._layout.registers, self._layout.debug)
         self.read_port: PortRead = lambda _port, size: (1 << 8 * size) - 1
         self.write_port: PortWrite = lambda _port, _size, _value: None
@@ -117,13 +121,15 @@ class Processor:
         self._uc.hook_add(UC_HOOK_INSN, self._on_out, None, 1, 0, x86.UC_X86_INS_OUT)
         self._uc.hook_add(UC_HOOK_INSN, self._on_cpuid, None, 1, 0, x86.UC_X86_INS_CPUID)
 
-    def _compiled(self, kind: int, function: Any, instruction: int = 0) -> ctypes.c_size_t:
-        """Add a compiled hook over all addresses; `instruction` names one for UC_HOOK_INSN."""
+    def _compiled(
+        self, kind: int, function: Any, instruction: int = 0, first: int = 1, last: int = 0
+    ) -> ctypes.c_size_t:
+        """Add a compiled hook over `first`..`last` (default all); `instruction` names one for UC_HOOK_INSN."""
         handle = ctypes.c_size_t()
         extra = (ctypes.c_int(instruction),) if instruction else ()
         error = uclib.uc_hook_add(
             self._engine, ctypes.byref(handle), ctypes.c_int(kind), ctypes.c_void_p(function.address),
-            ctypes.c_void_p(self.array.ctypes.data), ctypes.c_uint64(1), ctypes.c_uint64(0), *extra,
+            ctypes.c_void_p(self.array.ctypes.data), ctypes.c_uint64(first), ctypes.c_uint64(last), *extra,
         )  # fmt: skip
         if error != OK:
             raise layout.LayoutError(f"a compiled hook was refused (error {error})")
@@ -208,6 +214,8 @@ class Processor:
         """Run until the clock reaches `deadline` or an exit happens; `pause` is a deadline that need not be exact."""
         cells = self.cells
         cells[c.DEADLINE], cells[c.PAUSE], cells[c.LIMIT] = deadline, pause, min(deadline, pause)
+        if self._mixed and cells[c.CLOCK] >= self._separate_at:
+            self._separate()
         while True:
             stop = self._start()
             if self._failed is not None:
@@ -312,13 +320,14 @@ class Processor:
         if shortened:
             self._set_exits(goal)
             self._forget_block(start, size)
+        allowed, cells[c.ALLOW] = cells[c.ALLOW], c.ALLOW_ALL  # the whole block has been checked already
         stop = self._start()
+        cells[c.ALLOW] = allowed
         if shortened:
             self._forget_block(start, size)
             self._set_exits()
         reached = cells[c.CLOCK] == cells[c.DEADLINE]
-        cells[c.DEADLINE], cells[c.LIMIT] = max(cells[c.DEADLINE], wanted) if reached else wanted, limit
-        cells[c.DEADLINE] = wanted
+        cells[c.DEADLINE], cells[c.LIMIT] = wanted, limit
         if self._failed is not None:
             error, self._failed = self._failed, None
             raise error
@@ -340,17 +349,30 @@ class Processor:
         cells = self.cells
         start, size = int(cells[c.NEXT_BLOCK]), int(cells[c.NEXT_SIZE])
         index, kind = sensitive.first(self.code(start, size), self.registers)
-        cells[c.ALLOW] = 1
-        try:
-            left = cells[c.DEADLINE] - cells[c.CLOCK]
-            if index:
-                return self._run_exactly(min(index, left))
-            vector = sensitive.check(kind, self.code(start, 15), self.registers, self.memory)
-            if vector is not None:
-                return Exit(ExitKind.EXCEPTION, vector=vector, error=0)
-            return self._run_exactly(1)
-        finally:
-            cells[c.ALLOW] = 0
+        if kind & decode.CX8:
+            self._give_flags(start, size)
+            return None
+        left = cells[c.DEADLINE] - cells[c.CLOCK]
+        if index:
+            return self._run_exactly(min(index, left))
+        vector = sensitive.check(kind, self.code(start, 15), self.registers, self.memory)
+        if vector is not None:
+            return Exit(ExitKind.EXCEPTION, vector=vector, error=0)
+        return self._run_exactly(1)
+
+    def _give_flags(self, start: int, size: int) -> None:
+        """Mend CMPXCHG8B: Unicorn computes its flags from a stale state unless a hook makes it write the state back.
+
+        So each such instruction gets an empty instruction hook, and the block is translated again.
+        """
+        for address in sensitive.locate(self.code(start, size), self.registers, decode.CX8):
+            at = (start + address) & 0xFFFFFFFF
+            if at not in self._given_flags:
+                self._given_flags.add(at)
+                self._compiled(UC_HOOK_CODE, traps.nothing_hook, first=at, last=at)
+        self._forget_block(start, size)
+        block.accept(self.array, np.uint64(start), np.uint64(size))
+        self.cells[c.ALLOW] = start
 
     def _offset(self, start: int, size: int, count: int) -> int:
         where = block.block_bytes(self.array, np.uint64(start), np.uint64(size))
@@ -404,18 +426,30 @@ class Processor:
         """Make a code frame a data frame."""
         memory = self.memory
         self._forget_frame(frame)
+        self._mixed.discard(frame)
         if memory.state[frame] & MIXED or memory.generation[frame] >= LAST_GENERATION:
             self._blocks[:] = 0
             memory.generation[frame] = 0
         memory.generation[frame] += 1
-        memory.state[frame] &= 0xFF & ~(CODE | MIXED)
+        memory.state[frame] &= np.uint8(0xFF & ~(CODE | MIXED))
 
     def _mix(self, frame: int) -> None:
         """Make a frame both: each store into it is checked for code from now on."""
         memory = self.memory
+        self._mixed.add(frame)
         memory.generation[frame] = 0xFFF
-        memory.state[frame] = (memory.state[frame] & 0xFF & ~CODE) | MIXED
+        memory.state[frame] = (int(memory.state[frame]) & ~CODE) | MIXED
         self.cells[c.MIXED] = 1
+
+    def _separate(self) -> None:
+        """Mixed frames are slow: treat them as plain ones again, until code and stores meet there once more."""
+        for frame in list(self._mixed):
+            self._release(frame)
+        self._mixed.clear()
+        self._flips.clear()
+        self.cells[c.MIXED] = 0
+        self._separate_at = self.cells[c.CLOCK] + SEPARATE_AFTER
+        self.flush_tlb()
 
     def _code_write(self) -> None:
         """A store to a frame that holds translated code."""
@@ -441,11 +475,11 @@ class Processor:
         alias[:FRAME_SIZE] = np.frombuffer(page, np.uint8)
         cells = self.cells
         cells[c.ALIAS_FRAME], cells[c.ALIAS_TARGET] = physical // FRAME_SIZE + 1, c.ALIAS_PAGE
-        pin, cells[c.INTR], cells[c.ALLOW] = cells[c.INTR], 0, 1
+        pin, cells[c.INTR], cells[c.ALLOW] = cells[c.INTR], 0, c.ALLOW_ALL
         try:
             found = self.run(cells[c.CLOCK] + 1)
         finally:
-            cells[c.ALIAS_FRAME], cells[c.INTR], cells[c.ALLOW] = 0, pin, 0
+            cells[c.ALIAS_FRAME], cells[c.INTR], cells[c.ALLOW] = 0, pin, c.ALLOW_NONE
             self.flush_tlb()
         return (None if found.kind is ExitKind.DEADLINE else found), alias[:FRAME_SIZE].tobytes()
 

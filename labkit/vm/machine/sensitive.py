@@ -3,7 +3,7 @@
     IN OUT INS OUTS   CPL <= IOPL, or every byte of the port clear in the I/O permission bitmap   else #GP(0)
     RDTSC             CPL = 0 or CR4.TSD = 0                                                      else #GP(0)
     SYSENTER          IA32_SYSENTER_CS is not null                                                else #GP(0)
-    CMPXCHG8B         no check, but it must end a run before flags are pushed (probes/flags.py)
+    CMPXCHG8B         no check, but see `Processor._give_flags`
 
 The bitmap lies in the task-state segment, at the offset held in its last word (SDM volume 1, 19.5.2):
 
@@ -11,13 +11,16 @@ The bitmap lies in the task-state segment, at the offset held in its last word (
 """
 
 import ctypes
+from collections.abc import Iterator
+
+import numpy as np
 
 from labkit.vm.machine.memory import Memory
 from labkit.vm.machine.paging import translate
 from labkit.vm.machine.probes import decode
 from labkit.vm.machine.registers import TR, RegisterFile
 
-__all__ = ["check", "first", "io_allowed"]
+__all__ = ["check", "first", "io_allowed", "locate"]
 
 GP = 13
 VM, TSD = 0x20000, 4
@@ -25,18 +28,28 @@ KINDS = decode.IO | decode.TSC | decode.SYSENTER | decode.CX8
 PREFIXES = frozenset(b"\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3")
 
 
-def first(code: bytes, registers: RegisterFile) -> tuple[int, int]:
-    """Index and kind of the first sensitive instruction in a block's bytes."""
+def _instructions(code: bytes, registers: RegisterFile) -> Iterator[tuple[int, int]]:
+    """Byte offset and kinds of each instruction in a block's bytes."""
     padded = ctypes.create_string_buffer(code, len(code) + 16)
-    start, at, index = ctypes.addressof(padded), 0, 0
+    start, at = ctypes.addressof(padded), 0
     wide = 1 if registers.hflags & 0x10 else 0
     while at < len(code):
-        found = int(decode.instruction(decode.np.uint64(start + at), wide))
+        found = int(decode.instruction(np.uint64(start + at), wide))
+        yield at, found
+        at += found & decode.LENGTH
+
+
+def first(code: bytes, registers: RegisterFile) -> tuple[int, int]:
+    """Index and kind of the first sensitive instruction in a block's bytes."""
+    for index, (_at, found) in enumerate(_instructions(code, registers)):
         if found & KINDS:
             return index, found & KINDS
-        at += found & decode.LENGTH
-        index += 1
     return 0, 0
+
+
+def locate(code: bytes, registers: RegisterFile, kind: int) -> list[int]:
+    """Byte offsets of the instructions of that kind in a block's bytes."""
+    return [at for at, found in _instructions(code, registers) if found & kind]
 
 
 def check(kind: int, code: bytes, registers: RegisterFile, memory: Memory) -> int | None:

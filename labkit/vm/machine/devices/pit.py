@@ -156,7 +156,7 @@ class Counter:
             else:
                 self.held = max(0, tick - self.start)
         elif gate:
-            self.start, self.held = tick - (self.held or 0), None
+            self.start, self.held = max(self.start, tick - (self.held or 0)), None
         else:
             self.held = max(0, tick - self.start)
 

@@ -25,7 +25,6 @@ from labkit.vm.machine.probes.decode import (
     REP,
     REP_FIRST,
     SENSITIVE,
-    STACK_FLAGS,
     SYSENTER,
     TSC,
     retired_before,
@@ -35,7 +34,7 @@ from labkit.vm.machine.probes.flags import mend_flags
 from labkit.vm.machine.probes.intrinsics import call_stop, load8, load32, load64, store8, store64
 from labkit.vm.machine.probes.walk import WALK_FAULT, translate
 
-__all__ = ["TABLE_BITS", "block_bytes", "block_hook", "exact_clock", "settle"]
+__all__ = ["TABLE_BITS", "accept", "block_bytes", "block_hook", "exact_clock", "settle"]
 
 U = np.uint64
 TABLE_BITS = 17
@@ -43,6 +42,7 @@ GOLDEN = U(0x9E3779B97F4A7C15)
 UNCACHED = np.uint32(0xFFF)
 PAGE = U(4096)
 MASK32 = U(0xFFFFFFFF)
+ALLOW_ALL = U(c.ALLOW_ALL)
 
 
 @njit(cache=True)
@@ -90,24 +90,45 @@ def block_bytes(a, linear, size):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def block_info(a, linear, size):  # type: ignore[no-untyped-def]
-    """Instruction count and kinds of the block at `linear`, from the table or decoded now."""
+def _slot(a, key):  # type: ignore[no-untyped-def]
+    return a[c.BLOCKS] + (((key * GOLDEN) >> U(64 - TABLE_BITS)) << U(4))
+
+
+@njit(cache=True)
+def _key(a, linear, size):  # type: ignore[no-untyped-def]
+    """The table's key for a block, and whether it must not be kept."""
     page = _page(a, linear)
-    mode = wide(a)
-    key = U(page) | ((linear & U(0xFFF)) << U(32)) | (size << U(44)) | (U(mode) << U(58)) | U(1 << 63)
+    key = U(page) | ((linear & U(0xFFF)) << U(32)) | (size << U(44)) | (U(wide(a)) << U(58)) | U(1 << 63)
     uncached = (page & UNCACHED) == UNCACHED
     if (linear & U(0xFFF)) + size > PAGE:
         other = _page(a, linear + PAGE)
         key ^= U(other) * GOLDEN | U(1)
         uncached = uncached or (other & UNCACHED) == UNCACHED
-    slot = a[c.BLOCKS] + (((key * GOLDEN) >> U(64 - TABLE_BITS)) << U(4))
+    return key, uncached
+
+
+@njit(cache=True)
+def block_info(a, linear, size):  # type: ignore[no-untyped-def]
+    """Instruction count and kinds of the block at `linear`, from the table or decoded now."""
+    key, uncached = _key(a, linear, size)
+    slot = _slot(a, key)
     if load64(slot) == key and not uncached:
         return load64(slot + U(8))
     a[c.DECODES] += U(1)
-    info = U(survey(block_bytes(a, linear, size), size, mode))
+    info = U(survey(block_bytes(a, linear, size), size, wide(a)))
     store64(slot, U(0) if uncached else key)
     store64(slot + U(8), info)
     return info
+
+
+@njit(cache=True)
+def accept(a, linear, size):  # type: ignore[no-untyped-def]
+    """Note that the block's CMPXCHG8B has been seen to: it is not stopped before again while the table has it."""
+    block_info(a, linear, size)
+    key, _ = _key(a, linear, size)
+    slot = _slot(a, key)
+    if load64(slot) == key:
+        store64(slot + U(8), load64(slot + U(8)) & ~U(CX8))
 
 
 @njit(cache=True)
@@ -146,9 +167,9 @@ def _stop(a, why):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _needs_check(a, info):  # type: ignore[no-untyped-def]
+def _needs_check(a, linear, info):  # type: ignore[no-untyped-def]
     """Does this block hold an instruction that Unicorn would run although it must first be checked?"""
-    if not (info & U(SENSITIVE)) or a[c.ALLOW]:
+    if a[c.ALLOW] == linear or a[c.ALLOW] == ALLOW_ALL:
         return False
     env = a[c.ENV]
     eflags = load32(env + U(layout.EFLAGS))
@@ -159,7 +180,7 @@ def _needs_check(a, info):  # type: ignore[no-untyped-def]
         return True
     if info & U(SYSENTER) and not (load32(env + U(layout.SYSENTER_CS)) & np.uint32(0xFFFC)):
         return True
-    return (info & U(CX8)) != 0 and (info & U(STACK_FLAGS)) != 0
+    return (info & U(CX8)) != 0
 
 
 @njit(cache=True)
@@ -196,7 +217,7 @@ def block_hook(_engine, linear, size32, user_data):  # type: ignore[no-untyped-d
         if load32(env + U(layout.EFLAGS)) & np.uint32(0x200) and not (load32(env + U(layout.HFLAGS)) & np.uint32(8)):
             _stop(a, c.Stop.WINDOW)
             return
-    if info & U(SENSITIVE) and _needs_check(a, info):
+    if info & U(SENSITIVE) and _needs_check(a, linear, info):
         a[c.NEXT_BLOCK], a[c.NEXT_SIZE] = linear, size
         _stop(a, c.Stop.SENSITIVE)
         return

@@ -27,7 +27,7 @@ BLOCK_INFO = 8  # what decode.py found in it
 REP_START = 9  # CLOCK when the current repeated string instruction began
 NEXT_BLOCK = 10  # a block that was stopped before its first instruction
 NEXT_SIZE = 11
-ALLOW = 12  # 1: run a sensitive block as it is (its check has been made)
+ALLOW = 12  # run the sensitive block at this address as it is, or any (ALLOW_ALL): its check has been made
 # --- stopping
 STOP = 13  # why the hook stopped the processor: a Stop
 INTR = 14  # 1: the interrupt pin is raised
@@ -83,6 +83,8 @@ FRAME_WRITABLE = 4  # some translation may allow writes
 FRAME_ROM = 8
 FRAME_BUCKET = 16  # writes to this ROM frame are dropped silently from now on
 
+ALLOW_ALL, ALLOW_NONE = (1 << 64) - 1, (1 << 64) - 2
+
 # physical addresses above 4 GB, where no 32-bit guest address can reach: pages of our own
 ABOVE = 1 << 32
 VOID_PAGE = ABOVE  # reads all ones
@@ -113,4 +115,5 @@ def new_cells() -> npt.NDArray[np.uint64]:
     """A zeroed array of cells with no deadline."""
     cells = np.zeros(CELLS, np.uint64)
     cells[[DEADLINE, PAUSE, LIMIT]] = np.uint64(1 << 63)
+    cells[ALLOW] = ALLOW_NONE
     return cells

@@ -13,7 +13,10 @@ from numba import njit
 
 from labkit.vm.machine.probes.intrinsics import load8
 
-__all__ = ["BRANCH", "CX8", "INFO_COUNT", "IO", "REP", "REP_FIRST", "SENSITIVE", "STACK_FLAGS", "SYSENTER", "TSC", "boundary", "instruction", "survey"]
+__all__ = [
+    "BRANCH", "CX8", "INFO_COUNT", "IO", "LENGTH", "REP", "REP_FIRST", "SENSITIVE", "SYSENTER", "TSC",
+    "boundary", "instruction", "retired_before", "survey",
+]  # fmt: skip
 
 # attributes of an opcode
 MODRM, IMM8, IMMZ, IMM16, MOFFS, PREFIX, GROUP3 = 1, 2, 4, 8, 16, 32, 64
@@ -72,10 +75,9 @@ REP = 1 << 17  # repeated string instruction
 IO = 1 << 18  # IN, OUT, INS, OUTS: checked against IOPL and the I/O permission bitmap
 TSC = 1 << 19  # RDTSC: checked against CR4.TSD
 SYSENTER = 1 << 20
-CX8 = 1 << 21  # CMPXCHG8B: leaves the flags in a state that needs mending before they are pushed
-STACK_FLAGS = 1 << 22  # PUSHF, LAHF, INT n: reads all flags
+CX8 = 1 << 21  # CMPXCHG8B: Unicorn gives it stale flags unless it begins a block (see processor.py)
 REP_FIRST = 1 << 23  # block only: its first instruction is REP
-SENSITIVE = 1 << 24  # block only: one of IO, TSC, SYSENTER, or CX8 followed by STACK_FLAGS
+SENSITIVE = 1 << 24  # block only: one of IO, TSC, SYSENTER, or CX8 behind another instruction
 INFO_COUNT = 0x3FF  # block only: number of instructions
 LENGTH = 0x1F
 
@@ -121,11 +123,9 @@ def instruction(p: int, wide: int) -> int:
         elif op == 0xC2 or op == 0xC3 or op == 0xCA or op == 0xCB or op == 0xCF:
             kind = BRANCH
         elif 0xCC <= op <= 0xCE:
-            kind = BRANCH | STACK_FLAGS
+            kind = BRANCH
         elif op == 0xFF and 2 <= ((load8(p + i) >> 3) & 7) <= 5:
             kind = BRANCH
-        elif op == 0x9C or op == 0x9F:
-            kind = STACK_FLAGS
         elif 0xE4 <= op <= 0xE7 or 0xEC <= op <= 0xEF:
             kind = IO
         elif 0x6C <= op <= 0x6F:
@@ -169,15 +169,14 @@ def instruction(p: int, wide: int) -> int:
 @njit(cache=True)
 def survey(p: int, size: int, wide: int) -> int:
     """What a block of `size` bytes at `p` holds: instruction count and kinds, as block info."""
-    at, count, kinds, first, sensitive, cx8 = np.uint64(0), 0, 0, 1, 0, 0
+    at, count, kinds, first, sensitive = np.uint64(0), 0, 0, 1, 0
     while at < size and count < INFO_COUNT:
         found = instruction(p + at, wide)
         if first and found & REP:
             kinds |= REP_FIRST
         kinds = (kinds & ~(BRANCH | REP)) | (found & ~LENGTH)
-        if found & (IO | TSC | SYSENTER) or (cx8 and found & STACK_FLAGS):
+        if found & (IO | TSC | SYSENTER) or (found & CX8 and not first):
             sensitive = SENSITIVE
-        cx8 |= found & CX8
         first = 0
         count += 1
         at += np.uint64(found & LENGTH)

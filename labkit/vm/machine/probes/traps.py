@@ -10,7 +10,7 @@ from labkit.vm.machine.probes.block import exact_clock, settle
 from labkit.vm.machine.probes.flags import mend_flags
 from labkit.vm.machine.probes.intrinsics import call_clock, call_stop, load32, load64, store32, store64
 
-__all__ = ["exception_hook", "rdtsc_hook", "sysenter_hook"]
+__all__ = ["exception_hook", "nothing_hook", "rdtsc_hook", "sysenter_hook"]
 
 U = np.uint64
 MASK32 = U(0xFFFFFFFF)
@@ -91,3 +91,8 @@ def sysenter_hook(_engine, user_data):  # type: ignore[no-untyped-def]
     store64(env + U(layout.EFLAGS), U(eflags))
     store64(env + U(32), U(load32(env + U(layout.SYSENTER_ESP))))
     store64(env + U(layout.EIP), (U(load32(env + U(layout.SYSENTER_EIP))) - U(2)) & MASK32)
+
+
+@cfunc(types.void(types.voidptr, types.uint64, types.uint32, types.voidptr), cache=True)
+def nothing_hook(_engine, _linear, _size, _user_data):  # type: ignore[no-untyped-def]
+    """UC_HOOK_CODE that does nothing: its presence makes Unicorn write back its lazy flags first."""
