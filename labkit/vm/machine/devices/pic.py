@@ -184,7 +184,7 @@ class Pic8259:
             return
         if not specific:
             served = self.isr
-            if self.special_mask and served & ~self.imr:
+            if self.special_mask:
                 served &= ~self.imr  # a non-specific EOI does not clear a level masked by special mask mode
             if not served:
                 return
@@ -200,7 +200,7 @@ class Pic8259:
             self.special_mask = bool(value & 0x20)
         if value & 0x04:
             self.poll = True
-        elif value & 0x02:
+        if value & 0x02:
             self.read_isr = bool(value & 1)
 
     def write_elcr(self, value: int) -> None:
