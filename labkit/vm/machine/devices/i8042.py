@@ -136,12 +136,13 @@ class I8042:
         """IN."""
         if port == 0x64:
             return self._status()
+        value = self._buffer
         if self._full:
             self._full = False
             self._key_at = max(self._key_at, self._clock.now() + KEY_NS)
             self._lines()
             self._advance()
-        return self._buffer
+        return value
 
     def _status(self) -> int:
         #   7       6        5        4         3             2    1    0
