@@ -15,11 +15,10 @@ __all__ = ["LINUX_COMMAND_LINE", "Guest", "boot", "boot_files", "guest", "names"
 # What each word is for. The processor retires an instruction in 5 ns, and its TSC counts at 200 MHz.
 _LINUX_WORDS = (
     "console=ttyS0",  # messages and the shell on the first serial port
-    "nokaslr",  # with firmware_path: the kernel at its usual address, so that runs can be compared
     "nosmp nolapic noapic acpi=off pci=off",  # one processor, the 8259 pair; no tables or PCI bus to look for
     "tsc_early_khz=200000 tsc=reliable lpj=400000 no_timer_check",  # times known, not measured (HZ = 250)
     "i8042.nokbd i8042.noaux noisapnp",  # no long timeouts in looking for what a serial console does not need
-    "nopti mitigations=off",  # this processor does not speculate
+    "mitigations=off",  # this processor does not speculate
     "random.trust_bootloader=on",
     "cryptomgr.notests",  # the self tests are three quarters of all instructions of a boot
 )
@@ -92,7 +91,7 @@ def boot_files(
     """
     words = append
     if linux.is_compressed_kernel(files.read(kernel, "kernel")):
-        words = f"{LINUX_COMMAND_LINE} {append}".strip()
+        words = _linux_words(append, firmware_path)
     return image.load(
         kernel, memory=memory, cmdline=words, initrd=initrd, at=at, firmware_path=firmware_path
     )  # fmt: skip
@@ -140,8 +139,13 @@ def _linux(options: _Options) -> BootImage:
     ram_disk = options.initrd
     if ram_disk is None:
         ram_disk = initrd.busybox_initrd(files.read(parts["busybox"], "busybox"))
-    words = f"{LINUX_COMMAND_LINE} {options.append}".strip()
+    words = _linux_words(options.append, options.firmware_path)
     return linux.load(parts["vmlinuz"], ram_disk, words, options.memory, options.firmware_path)
+
+
+def _linux_words(append: str, firmware_path: bool) -> str:
+    """The whole command line; only the decompressor knows nokaslr (the kernel at its usual address)."""
+    return " ".join(filter(None, (LINUX_COMMAND_LINE, "nokaslr" if firmware_path else "", append)))
 
 
 def _memtest(options: _Options) -> BootImage:
