@@ -68,7 +68,8 @@ class Processor:
         self.cells: Any = (ctypes.c_uint64 * c.CELLS).from_address(self.array.ctypes.data)
         self._above = np.zeros(c.ABOVE_SIZE, np.uint8)
         self._pages = np.zeros(1 << 20, np.uint32)
-        self._blocks = np.zeros(2 << block.TABLE_BITS, np.uint64)
+        self._blocks = np.zeros(block.TABLE_ENTRIES, np.uint64)
+        self._crossing = np.zeros(3 << block.CROSSING_BITS, np.uint64)
         self._scratch = np.zeros(8192 + 4096 + 64, np.uint8)
         self._flips: dict[int, int] = {}
         self._mixed: set[int] = set()
@@ -107,13 +108,13 @@ class Processor:
         a[c.SCRATCH] = self._scratch.ctypes.data
         a[c.STOP_FUNCTION] = ctypes.cast(uclib.uc_emu_stop, ctypes.c_void_p).value
         a[c.ENGINE] = self._engine.value
-        a[c.NATIVE] = 1 if self.mmu == "unicorn" else 0
+        a[c.CROSSING] = self._crossing.ctypes.data
 
     def _hook(self) -> None:
         if self.mmu == "labkit":
             self._uc.ctl_set_tlb_mode(unicorn_const.UC_TLB_VIRTUAL)
             self._compiled(unicorn_const.UC_HOOK_TLB_FILL, fill.tlb_fill)
-        self._compiled(UC_HOOK_BLOCK, block.block_hook)
+        self._compiled(UC_HOOK_BLOCK, block.block_hook if self.mmu == "labkit" else block.block_hook_native)
         self._compiled(UC_HOOK_INTR, traps.exception_hook)
         self._compiled(UC_HOOK_INSN, traps.rdtsc_hook, x86.UC_X86_INS_RDTSC)
         self._compiled(UC_HOOK_INSN, traps.sysenter_hook, x86.UC_X86_INS_SYSENTER)
@@ -240,6 +241,7 @@ class Processor:
     def set_interrupt_pin(self, raised: bool) -> None:
         """Raise or lower INTR; a raised pin ends the run with WINDOW as soon as the guest can take an interrupt."""
         self.cells[c.INTR] = 1 if raised else 0
+        self.cells[c.ATTENTION] = self.cells[c.INTR] | self.cells[c.MIXED] << 1
 
     @property
     def interrupt_pin(self) -> bool:
@@ -429,6 +431,7 @@ class Processor:
         self._mixed.discard(frame)
         if memory.state[frame] & MIXED or memory.generation[frame] >= LAST_GENERATION:
             self._blocks[:] = 0
+            self._crossing[:] = 0
             memory.generation[frame] = 0
         memory.generation[frame] += 1
         memory.state[frame] &= np.uint8(0xFF & ~(CODE | MIXED))
@@ -440,6 +443,7 @@ class Processor:
         memory.generation[frame] = 0xFFF
         memory.state[frame] = (int(memory.state[frame]) & ~CODE) | MIXED
         self.cells[c.MIXED] = 1
+        self.cells[c.ATTENTION] |= 2
 
     def _separate(self) -> None:
         """Mixed frames are slow: treat them as plain ones again, until code and stores meet there once more."""
@@ -448,6 +452,7 @@ class Processor:
         self._mixed.clear()
         self._flips.clear()
         self.cells[c.MIXED] = 0
+        self.cells[c.ATTENTION] &= 1
         self._separate_at = self.cells[c.CLOCK] + SEPARATE_AFTER
         self.flush_tlb()
 
@@ -475,11 +480,14 @@ class Processor:
         alias[:FRAME_SIZE] = np.frombuffer(page, np.uint8)
         cells = self.cells
         cells[c.ALIAS_FRAME], cells[c.ALIAS_TARGET] = physical // FRAME_SIZE + 1, c.ALIAS_PAGE
-        pin, cells[c.INTR], cells[c.ALLOW] = cells[c.INTR], 0, c.ALLOW_ALL
+        pin = self.interrupt_pin
+        self.set_interrupt_pin(False)
+        cells[c.ALLOW] = c.ALLOW_ALL
         try:
             found = self.run(cells[c.CLOCK] + 1)
         finally:
-            cells[c.ALIAS_FRAME], cells[c.INTR], cells[c.ALLOW] = 0, pin, c.ALLOW_NONE
+            cells[c.ALIAS_FRAME], cells[c.ALLOW] = 0, c.ALLOW_NONE
+            self.set_interrupt_pin(pin)
             self.flush_tlb()
         return (None if found.kind is ExitKind.DEADLINE else found), alias[:FRAME_SIZE].tobytes()
 

@@ -4,16 +4,18 @@ Unicorn calls it before each translated block. Where a block ends depends on Uni
 nothing the guest can see may depend on it: the clock counts instructions, not blocks, and a deadline inside a
 block stops before the block, to be finished exactly (see processor.py).
 
-What a block holds is decoded once and kept in a direct-mapped table. A key names the physical code bytes:
+What a block holds is decoded once and kept in a direct-mapped table of 2^20 words. The slot is made of the block's
+place, so that neighbours in code are neighbours in the table; what the slot does not say, the tag does:
 
-    63   57 56        44 43      32 31          12 11          0
-    |wide |   size      | offset   | frame        | generation  |     (two pages: the second is mixed in)
+    slot   19          10 9                    0      entry  61     52 51    40 39  27 26 25 24 23      0
+          | frame 9:0    | offset 11:2 ^ mix    |           |frame 19:10|generation|size|off 1:0|w| info  |
 
-and the frame's generation changes whenever its bytes may have changed.
+A frame's generation changes whenever its bytes may have changed. Blocks that cross a page have a small table of
+their own, with both pages in the key.
 """
 
 import numpy as np
-from numba import carray, cfunc, njit, types
+from numba import cfunc, njit, types
 
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
@@ -31,34 +33,36 @@ from labkit.vm.machine.probes.decode import (
     survey,
 )
 from labkit.vm.machine.probes.flags import mend_flags
-from labkit.vm.machine.probes.intrinsics import call_stop, load8, load32, load64, store8, store64
+from labkit.vm.machine.probes.intrinsics import call_stop, load8, load32, load64, store8, store32, store64
 from labkit.vm.machine.probes.walk import WALK_FAULT, translate
 
-__all__ = ["TABLE_BITS", "accept", "block_bytes", "block_hook", "exact_clock", "settle"]
+__all__ = [
+    "CROSSING_BITS", "TABLE_ENTRIES", "accept", "block_bytes", "block_hook", "block_hook_native", "exact_clock",
+    "settle", "wide",
+]  # fmt: skip
 
 U = np.uint64
-TABLE_BITS = 17
+CELLS_POINTER = types.CPointer(types.uint64)
+TABLE_ENTRIES = 1 << 20
+CROSSING_BITS = 12
 GOLDEN = U(0x9E3779B97F4A7C15)
 UNCACHED = np.uint32(0xFFF)
 PAGE = U(4096)
 MASK32 = U(0xFFFFFFFF)
+INFO = U(0xFFFFFF)
 ALLOW_ALL = U(c.ALLOW_ALL)
+BRANCH_SHIFT = U(16)
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def wide(a):  # type: ignore[no-untyped-def]
     """The D bit of CS: 1 in 32-bit code, 0 in 16-bit code."""
     return np.int64((load32(a[c.ENV] + U(layout.HFLAGS)) >> 4) & 1)
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _page(a, linear):  # type: ignore[no-untyped-def]
     """Physical frame | generation of a page that code was fetched from."""
-    if a[c.NATIVE]:
-        found = translate(a, linear, False, True, False, False)
-        if found & U(WALK_FAULT):
-            return UNCACHED
-        return np.uint32(found & U(0xFFFFF000)) | UNCACHED
     return load32(a[c.PAGES] + (((linear & MASK32) >> U(12)) << U(2)))
 
 
@@ -89,46 +93,80 @@ def block_bytes(a, linear, size):  # type: ignore[no-untyped-def]
     return a[c.SCRATCH]
 
 
-@njit(cache=True)
-def _slot(a, key):  # type: ignore[no-untyped-def]
-    return a[c.BLOCKS] + (((key * GOLDEN) >> U(64 - TABLE_BITS)) << U(4))
+@njit(cache=True, inline="always")
+def _slot(a, page, offset):  # type: ignore[no-untyped-def]
+    frame = page >> U(12)
+    index = ((frame & U(0x3FF)) << U(10)) | ((offset >> U(2)) ^ ((frame >> U(10)) & U(0x3FF)))
+    return a[c.BLOCKS] + (index << U(3))
+
+
+@njit(cache=True, inline="always")
+def _tag(a, page, offset, size):  # type: ignore[no-untyped-def]
+    generation = page & U(0xFFF)
+    tag = ((page >> U(22)) << U(28)) | (generation << U(16)) | (size << U(3)) | ((offset & U(3)) << U(1))
+    return tag | U(wide(a))
 
 
 @njit(cache=True)
-def _key(a, linear, size):  # type: ignore[no-untyped-def]
-    """The table's key for a block, and whether it must not be kept."""
-    page = _page(a, linear)
-    key = U(page) | ((linear & U(0xFFF)) << U(32)) | (size << U(44)) | (U(wide(a)) << U(58)) | U(1 << 63)
-    uncached = (page & UNCACHED) == UNCACHED
-    if (linear & U(0xFFF)) + size > PAGE:
-        other = _page(a, linear + PAGE)
-        key ^= U(other) * GOLDEN | U(1)
-        uncached = uncached or (other & UNCACHED) == UNCACHED
-    return key, uncached
+def _decode(a, linear, size):  # type: ignore[no-untyped-def]
+    a[c.DECODES] += U(1)
+    return U(survey(block_bytes(a, linear, size), size, wide(a)))
 
 
 @njit(cache=True)
+def _crossing_slot(a, linear, size):  # type: ignore[no-untyped-def]
+    """Slot and key of a block on two pages; key 0 when it must not be kept."""
+    first, second = _page(a, linear), _page(a, linear + PAGE)
+    key = U(first) | (U(second) << U(32))
+    mixed = (key ^ (((linear & U(0xFFF)) << U(14)) | (size << U(1)) | U(wide(a)))) * GOLDEN
+    slot = a[c.CROSSING] + ((mixed >> U(64 - CROSSING_BITS)) * U(24))
+    if (first & UNCACHED) == UNCACHED or (second & UNCACHED) == UNCACHED:
+        key = U(0)
+    return slot, key
+
+
+@njit(cache=True)
+def _slow_info(a, linear, size):  # type: ignore[no-untyped-def]
+    """Block info where the fast table has none: frames that change, blocks on two pages, first sight."""
+    page, offset = U(_page(a, linear)), linear & U(0xFFF)
+    if offset + size <= PAGE:
+        info = _decode(a, linear, size)
+        if page & U(0xFFF) != U(0xFFF):
+            store64(_slot(a, page, offset), (_tag(a, page, offset, size) << U(24)) | info)
+        return info
+    slot, key = _crossing_slot(a, linear, size)
+    place = (linear << U(32)) | (size << U(1)) | U(wide(a))
+    if key != 0 and load64(slot) == key and load64(slot + U(8)) == place:
+        return load64(slot + U(16))
+    info = _decode(a, linear, size)
+    store64(slot, key)
+    store64(slot + U(8), place)
+    store64(slot + U(16), info)
+    return info
+
+
+@njit(cache=True, inline="always")
 def block_info(a, linear, size):  # type: ignore[no-untyped-def]
     """Instruction count and kinds of the block at `linear`, from the table or decoded now."""
-    key, uncached = _key(a, linear, size)
-    slot = _slot(a, key)
-    if load64(slot) == key and not uncached:
-        return load64(slot + U(8))
-    a[c.DECODES] += U(1)
-    info = U(survey(block_bytes(a, linear, size), size, wide(a)))
-    store64(slot, U(0) if uncached else key)
-    store64(slot + U(8), info)
-    return info
+    page, offset = U(_page(a, linear)), linear & U(0xFFF)
+    entry = load64(_slot(a, page, offset))
+    if entry >> U(24) == _tag(a, page, offset, size) and offset + size <= PAGE:
+        return entry & INFO
+    return _slow_info(a, linear, size)
 
 
 @njit(cache=True)
 def accept(a, linear, size):  # type: ignore[no-untyped-def]
     """Note that the block's CMPXCHG8B has been seen to: it is not stopped before again while the table has it."""
     block_info(a, linear, size)
-    key, _ = _key(a, linear, size)
-    slot = _slot(a, key)
-    if load64(slot) == key:
-        store64(slot + U(8), load64(slot + U(8)) & ~U(CX8))
+    page, offset = U(_page(a, linear)), linear & U(0xFFF)
+    slot = _slot(a, page, offset)
+    if offset + size > PAGE:
+        slot, key = _crossing_slot(a, linear, size)
+        if key != 0 and load64(slot) == key:
+            store64(slot + U(16), load64(slot + U(16)) & ~U(CX8))
+    elif load64(slot) >> U(24) == _tag(a, page, offset, size):
+        store64(slot, load64(slot) & ~U(CX8))
 
 
 @njit(cache=True)
@@ -195,41 +233,63 @@ def _restarted(a, linear, size, info):  # type: ignore[no-untyped-def]
         a[c.BRANCHES] -= U(1)
 
 
-@cfunc(types.void(types.voidptr, types.uint64, types.uint32, types.voidptr), cache=True)
-def block_hook(_engine, linear, size32, user_data):  # type: ignore[no-untyped-def]
-    """UC_HOOK_BLOCK: count the block that is about to run, or stop before it."""
-    a = carray(user_data, (c.CELLS,), dtype=np.uint64)
-    size = U(size32)
-    info = block_info(a, linear, size)
+@njit(cache=True)
+def _attend(a, linear, size, info):  # type: ignore[no-untyped-def]
+    """What the fast path found worth a look: 1 when the processor was stopped."""
     if a[c.MIXED]:
         _restarted(a, linear, size, info)
     clock = a[c.CLOCK]
     after = clock + (info & U(INFO_COUNT))
-    if after > a[c.LIMIT] or clock >= a[c.LIMIT]:
-        if clock >= a[c.DEADLINE]:
-            _stop(a, c.Stop.DEADLINE)
-            return
-        if clock >= a[c.PAUSE]:
-            _stop(a, c.Stop.PAUSE)
-            return
-    if a[c.INTR]:
-        env = a[c.ENV]
-        if load32(env + U(layout.EFLAGS)) & np.uint32(0x200) and not (load32(env + U(layout.HFLAGS)) & np.uint32(8)):
+    if clock >= a[c.DEADLINE]:
+        _stop(a, c.Stop.DEADLINE)
+        return 1
+    if clock >= a[c.PAUSE]:
+        _stop(a, c.Stop.PAUSE)
+        return 1
+    env = a[c.ENV]
+    if a[c.INTR] and load32(env + U(layout.EFLAGS)) & np.uint32(0x200):
+        if not (load32(env + U(layout.HFLAGS)) & np.uint32(8)):
             _stop(a, c.Stop.WINDOW)
-            return
+            return 1
     if info & U(SENSITIVE) and _needs_check(a, linear, info):
         a[c.NEXT_BLOCK], a[c.NEXT_SIZE] = linear, size
         _stop(a, c.Stop.SENSITIVE)
-        return
+        return 1
     if after > a[c.DEADLINE]:
         a[c.NEXT_BLOCK], a[c.NEXT_SIZE] = linear, size
         _stop(a, c.Stop.PARTIAL)
-        return
-    if info & U(REP_FIRST):
-        if a[c.BLOCK] != linear:
-            continued = a[c.BLOCK_INFO] & U(REP) and a[c.BLOCK] + a[c.BLOCK_SIZE] == linear + size
-            a[c.REP_START] = clock - U(1) if continued else clock
+        return 1
+    if info & U(REP_FIRST) and a[c.BLOCK] != linear:
+        continued = a[c.BLOCK_INFO] & U(REP) and a[c.BLOCK] + a[c.BLOCK_SIZE] == linear + size
+        a[c.REP_START] = clock - U(1) if continued else clock
+    return 0
+
+
+@njit(cache=True, inline="always")
+def _count(a, linear, size, info):  # type: ignore[no-untyped-def]
+    after = a[c.CLOCK] + (info & U(INFO_COUNT))
+    if after > a[c.LIMIT] or a[c.ATTENTION] or info & U(SENSITIVE | REP_FIRST):
+        if _attend(a, linear, size, info):
+            return
+        after = a[c.CLOCK] + (info & U(INFO_COUNT))
     a[c.CLOCK] = after
-    if info & U(BRANCH):
-        a[c.BRANCHES] += U(1)
+    a[c.BRANCHES] += (info >> BRANCH_SHIFT) & U(1)
     a[c.BLOCK], a[c.BLOCK_SIZE], a[c.BLOCK_INFO] = linear, size, info
+
+
+@cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER), cache=True)
+def block_hook(_engine, linear, size32, a):  # type: ignore[no-untyped-def]
+    """UC_HOOK_BLOCK: count the block that is about to run, or stop before it."""
+    size = U(size32)
+    _count(a, linear, size, block_info(a, linear, size))
+
+
+@cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER), cache=True)
+def block_hook_native(_engine, linear, size32, a):  # type: ignore[no-untyped-def]
+    """The same when Unicorn's own MMU translates: the code's frame is looked up and its bytes decoded each time."""
+    size = U(size32)
+    for page in (linear, linear + size):
+        found = translate(a, page & MASK32, False, True, False, False)
+        frame = U(0) if found & U(WALK_FAULT) else found & U(0xFFFFF000)
+        store32(a[c.PAGES] + (((page & MASK32) >> U(12)) << U(2)), np.uint32(frame) | UNCACHED)
+    _count(a, linear, size, _slow_info(a, linear, size))

@@ -31,6 +31,7 @@ ALLOW = 12  # run the sensitive block at this address as it is, or any (ALLOW_AL
 # --- stopping
 STOP = 13  # why the hook stopped the processor: a Stop
 INTR = 14  # 1: the interrupt pin is raised
+ATTENTION = 62  # INTR | MIXED << 1: the fast path looks at this alone
 # --- faults and refused translations
 FAULT = 15  # why the fill refused: a Stop
 FAULT_PAGE = 16  # linear page
@@ -50,10 +51,10 @@ DIRTY_LIST = 35  # u32 frame numbers, in order of first write
 DIRTY_COUNT = 36
 PAGES = 37  # u32 per linear page: physical frame | generation, where code was last fetched
 GENERATION = 38  # u16 per frame, 1..4094; 4095 = never cache decoded blocks
-BLOCKS = 39  # decoded-block table: pairs of u64 (key, info)
+BLOCKS = 39  # decoded blocks, see block.py
 SCRATCH = 40  # 8 KB for a block that crosses a page
 STOP_FUNCTION = 41  # uc_emu_stop
-NATIVE = 42  # 1: Unicorn's own MMU translates (the oracle in tests)
+CROSSING = 42  # decoded blocks that cross a page
 MAINTENANCE = 43  # 1: the fill answers from PAGES only, checks and records nothing
 OLD_EXCEPTION = 44  # host address of env->old_exception, which nobody else resets
 IS_SOFTWARE = 45  # host address of env->exception_is_int

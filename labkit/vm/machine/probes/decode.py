@@ -76,8 +76,8 @@ IO = 1 << 18  # IN, OUT, INS, OUTS: checked against IOPL and the I/O permission 
 TSC = 1 << 19  # RDTSC: checked against CR4.TSD
 SYSENTER = 1 << 20
 CX8 = 1 << 21  # CMPXCHG8B: Unicorn gives it stale flags unless it begins a block (see processor.py)
-REP_FIRST = 1 << 23  # block only: its first instruction is REP
-SENSITIVE = 1 << 24  # block only: one of IO, TSC, SYSENTER, or CX8 behind another instruction
+REP_FIRST = 1 << 22  # block only: its first instruction is REP
+SENSITIVE = 1 << 23  # block only: one of IO, TSC, SYSENTER, or CX8 behind another instruction
 INFO_COUNT = 0x3FF  # block only: number of instructions
 LENGTH = 0x1F
 

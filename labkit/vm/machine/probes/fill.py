@@ -9,7 +9,7 @@ A refusal ends the run with the instruction not begun; `FAULT` tells why.
 """
 
 import numpy as np
-from numba import carray, cfunc, njit, types
+from numba import cfunc, njit, types
 
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
@@ -22,6 +22,7 @@ from labkit.vm.machine.probes.walk import WALK_EXECUTE, WALK_FAULT, WALK_WRITE, 
 __all__ = ["tlb_fill"]
 
 U = np.uint64
+CELLS_POINTER = types.CPointer(types.uint64)
 READ, WRITE, FETCH = 16, 17, 18  # Unicorn's names for the access
 R, W, X = 1, 2, 4
 ABOVE, VOID, BUCKET = U(c.ABOVE), U(c.VOID_PAGE), U(c.BUCKET_PAGE)
@@ -166,7 +167,7 @@ def _fill(a, va, access, result):  # type: ignore[no-untyped-def]
     return _outside(a, va, page, access, result)
 
 
-@cfunc(types.uint8(types.voidptr, types.uint64, types.int32, types.uint64, types.voidptr), cache=True)
-def tlb_fill(_engine, va, access, result, user_data):  # type: ignore[no-untyped-def]
+@cfunc(types.uint8(types.voidptr, types.uint64, types.int32, types.uint64, CELLS_POINTER), cache=True)
+def tlb_fill(_engine, va, access, result, a):  # type: ignore[no-untyped-def]
     """UC_HOOK_TLB_FILL: write {physical address, rights} to `result` and return 1, or return 0 to refuse."""
-    return _fill(carray(user_data, (c.CELLS,), dtype=np.uint64), va, access, result)
+    return _fill(a, va, access, result)

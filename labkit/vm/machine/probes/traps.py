@@ -1,7 +1,7 @@
 """Compiled hooks for exceptions, RDTSC and SYSENTER."""
 
 import numpy as np
-from numba import carray, cfunc, njit, types
+from numba import cfunc, njit, types
 
 from labkit.vm.machine.clock import NS_PER_INSTRUCTION
 from labkit.vm.machine.probes import cells as c
@@ -13,6 +13,7 @@ from labkit.vm.machine.probes.intrinsics import call_clock, call_stop, load32, l
 __all__ = ["exception_hook", "nothing_hook", "rdtsc_hook", "sysenter_hook"]
 
 U = np.uint64
+CELLS_POINTER = types.CPointer(types.uint64)
 MASK32 = U(0xFFFFFFFF)
 MINUS_ONE = np.uint32(0xFFFFFFFF)
 DEBUG_EXCEPTION = 1
@@ -26,13 +27,12 @@ MONOTONIC = 1  # CLOCK_MONOTONIC
 TIMESPEC = 8192 + 4096  # where in the scratch cells the host's time goes
 
 
-@cfunc(types.void(types.voidptr, types.uint32, types.voidptr), cache=True)
-def exception_hook(_engine, vector, user_data):  # type: ignore[no-untyped-def]
+@cfunc(types.void(types.voidptr, types.uint32, CELLS_POINTER), cache=True)
+def exception_hook(_engine, vector, a):  # type: ignore[no-untyped-def]
     """UC_HOOK_INTR: note the exception or INT n and leave; delivery is the monitor's work.
 
     A software interrupt has retired (EIP is behind it); a fault has not (EIP is at it).
     """
-    a = carray(user_data, (c.CELLS,), dtype=np.uint64)
     store32(a[c.OLD_EXCEPTION], MINUS_ONE)
     a[c.VECTOR] = U(vector)
     a[c.SOFTWARE] = U(load32(a[c.IS_SOFTWARE]))
@@ -52,10 +52,9 @@ def _host_ticks(a):  # type: ignore[no-untyped-def]
     return (nanoseconds - a[c.LIVE_START]) // U(NS_PER_INSTRUCTION)
 
 
-@cfunc(types.int32(types.voidptr, types.voidptr), cache=True)
-def rdtsc_hook(_engine, user_data):  # type: ignore[no-untyped-def]
+@cfunc(types.int32(types.voidptr, CELLS_POINTER), cache=True)
+def rdtsc_hook(_engine, a):  # type: ignore[no-untyped-def]
     """RDTSC: retired instructions plus skipped idle time; on the live clock the host's time in the same unit."""
-    a = carray(user_data, (c.CELLS,), dtype=np.uint64)
     a[c.RDTSCS] += U(1)
     ticks = _host_ticks(a) if a[c.LIVE] else exact_clock(a) + a[c.IDLE]
     store64(a[c.ENV], ticks & MASK32)
@@ -72,13 +71,12 @@ def _flat(env, index, selector, flags):  # type: ignore[no-untyped-def]
     store32(at + U(20), flags)
 
 
-@cfunc(types.void(types.voidptr, types.voidptr), cache=True)
-def sysenter_hook(_engine, user_data):  # type: ignore[no-untyped-def]
+@cfunc(types.void(types.voidptr, CELLS_POINTER), cache=True)
+def sysenter_hook(_engine, a):  # type: ignore[no-untyped-def]
     """SYSENTER, which Unicorn leaves undone: flat ring 0 code and stack from the three MSRs (SDM volume 2).
 
     Unicorn adds the instruction's length (2) to EIP when the hook returns.
     """
-    a = carray(user_data, (c.CELLS,), dtype=np.uint64)
     a[c.SYSENTERS] += U(1)
     env = a[c.ENV]
     selector = load32(env + U(layout.SYSENTER_CS)) & np.uint32(0xFFFC)
@@ -93,6 +91,6 @@ def sysenter_hook(_engine, user_data):  # type: ignore[no-untyped-def]
     store64(env + U(layout.EIP), (U(load32(env + U(layout.SYSENTER_EIP))) - U(2)) & MASK32)
 
 
-@cfunc(types.void(types.voidptr, types.uint64, types.uint32, types.voidptr), cache=True)
-def nothing_hook(_engine, _linear, _size, _user_data):  # type: ignore[no-untyped-def]
+@cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER), cache=True)
+def nothing_hook(_engine, _linear, _size, _a):  # type: ignore[no-untyped-def]
     """UC_HOOK_CODE that does nothing: its presence makes Unicorn write back its lazy flags first."""
