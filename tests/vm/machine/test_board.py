@@ -4,7 +4,7 @@ import itertools
 import time
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from labkit.vm.machine.board import Board

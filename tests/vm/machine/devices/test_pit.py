@@ -131,7 +131,6 @@ def _run(mode: int, steps: list[tuple[str, int]]) -> None:
                 assert counter.value(tick) == reference.ce
 
 
-
 @settings(max_examples=300)
 @given(st.sampled_from((0, 2, 3, 4)), st.lists(STEP, max_size=12))
 def test_counts_as_the_data_sheet_says(mode, steps) -> None:
@@ -150,7 +149,9 @@ def test_the_gate_stops_and_restarts_it(mode, steps) -> None:
     st.lists(st.tuples(st.integers(2, 40), st.integers(1, 60)), max_size=6),
 )
 def test_a_trigger_starts_the_one_shot_and_the_strobe(mode, rounds) -> None:
-    steps = [step for count, wait in rounds for step in (("gate", 0), ("count", count), ("gate", 1), ("clk", wait))]
+    steps = [
+        step for count, wait in rounds for step in (("gate", 0), ("count", count), ("gate", 1), ("clk", wait))
+    ]
     counter, reference, tick = Counter(CounterState()), Reference(), 0
     counter.control(0x30 | mode << 1)
     reference.control(mode)
@@ -207,7 +208,9 @@ def test_irq0_rises_1000_times_a_second_in_mode_2() -> None:
     bench.run_to(1_000_000_000)
     rises = [when for when, level in bench.levels if level]
     assert len(rises) == 1193182 // 1193 + 1  # and one from the control word, which sets OUT high
-    assert max(b - a for a, b in zip(rises[1:], rises[2:], strict=False)) <= 1193 * 1_000_000_000 // 1193182 + 1
+    assert (
+        max(b - a for a, b in zip(rises[1:], rises[2:], strict=False)) <= 1193 * 1_000_000_000 // 1193182 + 1
+    )
 
 
 def test_a_late_call_keeps_the_edge() -> None:

@@ -88,7 +88,16 @@ def test_any_register_contents_are_survived(writes) -> None:
 def test_a_date_that_is_set_goes_on_from_there() -> None:
     bench = Bench()
     bench.put(11, 0x82)
-    for index, value in ((0, 0x58), (2, 0x59), (4, 0x23), (6, 7), (7, 0x31), (8, 0x12), (9, 0x99), (0x32, 0x19)):
+    for index, value in (
+        (0, 0x58),
+        (2, 0x59),
+        (4, 0x23),
+        (6, 7),
+        (7, 0x31),
+        (8, 0x12),
+        (9, 0x99),
+        (0x32, 0x19),
+    ):
         bench.put(index, value)
     bench.time = 10 * SECOND
     bench.put(11, 0x02)
@@ -138,7 +147,12 @@ def test_update_interrupt_once_a_second_until_read() -> None:
 
 @pytest.mark.parametrize(
     ("alarm", "when"),
-    [((0x00, 0x00, 0x01), 3600), ((0x30, 0xC0, 0xFF), 30), ((0xFF, 0x02, 0x00), 120), ((0x00, 0x00, 0x00), 86400)],
+    [
+        ((0x00, 0x00, 0x01), 3600),
+        ((0x30, 0xC0, 0xFF), 30),
+        ((0xFF, 0x02, 0x00), 120),
+        ((0x00, 0x00, 0x00), 86400),
+    ],
 )
 def test_alarm_with_dont_care_fields(alarm, when) -> None:
     bench = Bench()
