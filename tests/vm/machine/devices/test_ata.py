@@ -122,7 +122,9 @@ def test_every_way_of_reading_and_writing(transfers) -> None:
             expected[place] = bytes([number + 1]) * (SECTOR * count)
         else:
             assert got == expected[place]
-    disk = driver.ata._drives[0].disk
+    drive = driver.ata._drives[0]
+    assert drive is not None
+    disk = drive.disk
     assert b"".join(disk.read(sector) for sector in range(SECTORS)) == expected
 
 

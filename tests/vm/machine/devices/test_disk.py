@@ -51,6 +51,6 @@ def test_states_compare_by_content() -> None:
 
 def test_missing_image_is_told_in_words(tmp_path) -> None:
     with pytest.raises(
-        FileNotFoundError, match="no disk image at .*; give a path to a raw image, or its bytes"
+        FileNotFoundError, match=r"no disk image at .*; give a path to a raw image, or its bytes"
     ):
         Disk(tmp_path / "no.img")

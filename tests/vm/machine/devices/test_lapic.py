@@ -1,4 +1,4 @@
-"""Local APIC: priorities against the manual's rule, timer against arithmetic, virtual wire, self-interrupts."""
+"""Local APIC: priorities by the manual's rule, timer by arithmetic, virtual wire, self-interrupts."""
 
 from hypothesis import given
 from hypothesis import strategies as st

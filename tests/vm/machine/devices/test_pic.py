@@ -158,14 +158,14 @@ def test_special_mask_lets_lower_levels_through() -> None:
     assert pic.acknowledge() == 0x26
 
 
-# --- QEMU's 8259 as an oracle: acknowledged by polling, driven through its test protocol ---------------------
+# --- QEMU's 8259 as an oracle: acknowledged by polling, driven through its test protocol ----------------
 
 
 class Qemu:
     """QEMU without a running processor; `ask` sends one line of its test protocol."""
 
     def __init__(self, program: str) -> None:
-        command = [program, "-M", "pc", "-m", "16", "-display", "none", "-S", "-accel", "tcg"]
+        command = [program, *["-M", "pc", "-m", "16", "-display", "none", "-S", "-accel", "tcg"]]
         tree = subprocess.run(
             [*command, "-monitor", "stdio"], input="info qom-tree\nquit\n", capture_output=True, text=True,
             timeout=60, check=False,
@@ -174,8 +174,8 @@ class Qemu:
         if len(self.chips) != 2:
             pytest.skip("this QEMU does not show its 8259 pair")
         self.process = subprocess.Popen(
-            [*command, "-qtest", "stdio", "-qtest-log", "none"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True,
+            [*command, "-qtest", "stdio", "-qtest-log", "none"], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
     def close(self) -> None:
