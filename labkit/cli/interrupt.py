@@ -12,11 +12,14 @@ from typing import Self
 
 from labkit.cli.errors import INTERRUPTED
 
-__all__ = ["Interrupts"]
+__all__ = ["PATIENCE", "Interrupts"]
+
+PATIENCE = 10.0
+"""Seconds that a run has to stop by itself after the first signal."""
 
 
 class Interrupts:
-    """While entered, SIGINT and SIGTERM call `ask` once; the next one ends the process at once.
+    """While entered, SIGINT and SIGTERM call `ask` once; the next one, or PATIENCE, ends the process at once.
 
     A guest that loops without an exit keeps the main thread inside the processor, where Python runs no signal
     handler. The interpreter's wake-up socket is written by the C handler at once, so a thread that waits on
@@ -53,16 +56,23 @@ class Interrupts:
         """Handles the signal for Python; the watching thread has seen it already."""
 
     def _watch(self, reader: socket.socket, caught: set[int]) -> None:
-        while numbers := reader.recv(16):
-            for number in numbers:
-                if number in caught:
-                    self._caught()
+        with contextlib.suppress(TimeoutError):
+            while numbers := reader.recv(16):
+                for number in numbers:
+                    if number in caught:
+                        self._caught()
+                        reader.settimeout(PATIENCE)
+            return
+        self._end()
 
     def _caught(self) -> None:
         self.count += 1
         if self.count == 1:
             self._ask()
-            return
+        else:
+            self._end()
+
+    def _end(self) -> None:
         with contextlib.suppress(Exception):
             self._flush()
         os._exit(INTERRUPTED)
