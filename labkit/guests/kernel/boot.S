@@ -43,7 +43,7 @@ _start:
     movl %eax, %cr3
 
     movl %cr0, %eax
-    orl $CR0_PG | CR0_WP, %eax          /* WP: the kernel respects read-only pages too (copy-on-write needs it) */
+    orl $CR0_PG | CR0_WP, %eax          /* WP: read-only is for the kernel too (copy-on-write needs it) */
     movl %eax, %cr0
     movl $higher_half, %eax
     jmp *%eax

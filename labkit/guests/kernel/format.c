@@ -22,7 +22,8 @@ static void put_padded(put_function put, void *where, struct field field, const 
         put(where, ' ');
 }
 
-static void put_number(put_function put, void *where, struct field field, uint32_t value, uint32_t base, bool minus)
+static void put_number(put_function put, void *where, struct field field, uint32_t value, uint32_t base,
+                       bool minus)
 {
     char digits[12];
     size_t at = sizeof digits;

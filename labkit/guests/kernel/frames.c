@@ -1,5 +1,5 @@
 /* Physical frame allocator: memory in units of 4 KB, one reference count each. 0 = free.
- * Counts rather than bits, because after fork two address spaces have the same frame until one of them writes.
+ * Counts rather than bits, because after fork two address spaces have the same frame until one writes.
  * Free frames are not touched (a list threaded through them would be): memory that is not used stays unused.
  */
 #include "frames.h"

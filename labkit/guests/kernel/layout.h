@@ -28,8 +28,8 @@
 
 #define PAGE_SIZE 4096
 
-/* Segment selectors: index into the GDT * 8 + requested privilege level. SYSENTER and SYSEXIT compute three of
- * them from the first, so this order is the only one that works: kernel code, kernel data, user code, user data. */
+/* Segment selectors: index into the GDT * 8 + requested privilege level. SYSENTER and SYSEXIT compute three
+ * of them from the first, so only this order works: kernel code, kernel data, user code, user data. */
 #define KERNEL_CS 0x08
 #define KERNEL_DS 0x10
 #define USER_CS (0x18 | 3)
@@ -38,6 +38,6 @@
 
 #define VECTOR_IRQ0 0x20
 #define VECTOR_SYSCALL 0x80
-#define VECTOR_SYSENTER 0x81 /* not in the IDT: the number that the SYSENTER entry writes into its trap frame */
+#define VECTOR_SYSENTER 0x81 /* not in the IDT: what the SYSENTER entry writes into its trap frame */
 
 #endif

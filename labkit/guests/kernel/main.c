@@ -45,7 +45,8 @@ static void keep_command_line(const struct multiboot_info *info)
 
 void kernel_main(uint32_t magic, uint32_t info_address)
 {
-    const struct multiboot_info *info = magic == MULTIBOOT_BOOTLOADER_MAGIC ? loader_pointer(info_address) : NULL;
+    const struct multiboot_info *info =
+        magic == MULTIBOOT_BOOTLOADER_MAGIC ? loader_pointer(info_address) : NULL;
     uint32_t memory = memory_size(info);
 
     pic_init();
@@ -57,7 +58,7 @@ void kernel_main(uint32_t magic, uint32_t info_address)
 
     frames_init(memory, (physical_of(kernel_end) + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1u));
     paging_init(memory);
-    print("paging on, %u MB of memory\n", (memory + (1u << 19)) >> 20); /* the BIOS keeps a few KB at the end: round */
+    print("paging on, %u MB of memory\n", (memory + (1u << 19)) >> 20); /* the BIOS keeps a few KB: round */
 
     segments_init();
     idt_init();

@@ -1,4 +1,4 @@
-/* What the boot loader tells us: EAX = the magic, EBX = physical address of this (Multiboot Specification 3.3). */
+/* What the boot loader tells us: EAX = the magic, EBX = physical address of this (Multiboot Spec. 3.3). */
 #ifndef MULTIBOOT_H
 #define MULTIBOOT_H
 

@@ -3,7 +3,7 @@
  *   copy on write:  a page that fork left shared is copied when one side writes
  * Anything else is a mistake.
  *
- * Error code (Intel SDM vol. 3A, 4.7):   2 = from ring 3   1 = it was a write   0 = page was present (no right)
+ * Error code (Intel SDM vol. 3A, 4.7):   2 = from ring 3   1 = it was a write   0 = page was present
  */
 #include "page_fault.h"
 
@@ -80,7 +80,7 @@ void page_fault(struct trap_frame *frame)
     }
     fault_counts.killed++;
     print("%s[%u]: page fault, %s of %08x by %s at eip %08x (%s), killed\n", current->name, current->pid,
-          error & ERROR_WRITE ? "write" : "read", address, error & ERROR_USER ? "ring 3" : "ring 0", frame->eip,
-          error & ERROR_PRESENT ? "no right" : "no page");
+          error & ERROR_WRITE ? "write" : "read", address, error & ERROR_USER ? "ring 3" : "ring 0",
+          frame->eip, error & ERROR_PRESENT ? "no right" : "no page");
     process_exit(128 + 14);
 }

@@ -6,7 +6,7 @@
  *
  *   entry (PDE, PTE) 31                     12 11  9  8  7  6  5  4  3  2  1  0
  *                   | frame address           | AVL | G|PS| D| A|  |  | U| W| P|
- *   P present, W writable, U user may use it; A accessed, D dirty (set by the processor); AVL: free for our use.
+ *   P present, W writable, U user may use it; A accessed, D dirty (set by the processor); AVL: for our use.
  *   Intel SDM vol. 3A, 4.3
  */
 #ifndef PAGING_H

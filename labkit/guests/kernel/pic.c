@@ -40,7 +40,7 @@ void pic_enable(uint32_t irq)
     write_mask();
 }
 
-/* A request that goes away before it is acknowledged still gives a vector: the chip's lowest, line 7 or 15. */
+/* A request that goes away before it is acknowledged still gives a vector: that of line 7 or 15. */
 bool pic_is_real(uint32_t irq)
 {
     if (irq != 7 && irq != 15)

@@ -1,7 +1,7 @@
 /* The 8254 timer: channel 0 interrupts 100 times a second.
  *
  * Control word, port 43h:   7   6   5   4   3   2   1   0
- *                         | channel| access|   mode    |BCD|    access 3 = low byte, then high byte; mode 2 = rate
+ *                         | channel| access|   mode    |BCD|    access 3 = low byte, then high; mode 2 = rate
  */
 #include "pit.h"
 

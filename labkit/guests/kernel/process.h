@@ -17,7 +17,7 @@ struct process {
     char name[16];
     uint32_t kernel_esp;   /* where switch_context left off */
     uint32_t kernel_stack; /* physical address of its frame */
-    uint32_t directory;    /* physical address of the page directory; 0: the idle process has none of its own */
+    uint32_t directory;    /* physical address of the page directory; 0: the idle process has none */
     uint32_t zero_start;   /* [zero_start, heap_end): pages of zeros on demand (bss and heap) */
     uint32_t heap_end;
     const void *channel; /* what it waits for */

@@ -1,6 +1,6 @@
 /* GDT and TSS. Segmentation cannot be turned off on this processor, so it is made flat: every segment covers
- * 4 GB from 0 and paging does the protection. What remains are the privilege levels (0 kernel, 3 user) and the
- * task-state segment, in which the processor finds the kernel's stack when it enters ring 0 from ring 3.
+ * 4 GB from 0 and paging does the protection. What remains are the privilege levels (0 kernel, 3 user) and
+ * the task-state segment, in which the processor finds the kernel's stack when it enters ring 0 from ring 3.
  *
  * Segment descriptor (Intel SDM vol. 3A, 3.4.5):
  *   63      56 55 54 53 52 51   48 47 46 45 44 43  40 39     32 31          16 15           0
@@ -25,8 +25,8 @@ struct task_state {
     uint16_t trap, io_bitmap_offset;
 } __attribute__((packed));
 
-/* SYSENTER starts with ESP pointing at esp0 (see sysenter.S). A debug exception on that very instruction would
- * push its frame right below, so some room is left there. */
+/* SYSENTER starts with ESP pointing at esp0 (see vectors.S). A debug exception on that very instruction
+ * would push its frame right below, so some room is left there. */
 static struct {
     uint32_t room[16];
     struct task_state tss;
@@ -35,8 +35,8 @@ static struct {
 static uint64_t descriptor(uint32_t base, uint32_t limit, uint32_t type, uint32_t privilege, uint32_t flags)
 {
     uint32_t low = (base << 16) | (limit & 0xFFFF);
-    uint32_t high = (base & 0xFF000000) | flags << 20 | (limit & 0xF0000) | 1 << 15 | privilege << 13 | type << 8 |
-                    (base >> 16 & 0xFF);
+    uint32_t high = (base & 0xFF000000) | flags << 20 | (limit & 0xF0000) | 1 << 15 | privilege << 13 |
+                    type << 8 | (base >> 16 & 0xFF);
     return (uint64_t)high << 32 | low;
 }
 

@@ -9,6 +9,7 @@
  */
 #include "serial.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "pic.h"
@@ -31,6 +32,7 @@
 #define LCR_DLAB 0x80
 #define FCR_ENABLE_CLEAR 0x07
 #define MCR_DTR_RTS_OUT2 0x0B
+#define MCR_LOOPBACK 0x10
 #define LSR_DATA_READY 0x01
 #define LSR_THR_EMPTY 0x20
 #define LSR_ALL_SENT 0x40
@@ -40,7 +42,7 @@
 
 static char ring[RING_SIZE];
 static uint32_t ring_in, ring_out; /* count up for ever; the difference is what waits */
-static uint8_t enabled;            /* IER as last written: a port write is dear, so only changes are written */
+static uint8_t enabled;            /* IER as last written: port writes are dear, only changes are written */
 
 static void enable(uint8_t value)
 {
@@ -48,8 +50,13 @@ static void enable(uint8_t value)
         outb(IER, enabled = value);
 }
 
+/* Enabling the FIFOs empties them. Loopback cuts the line meanwhile, and what had come before is kept. */
 void serial_init(void)
 {
+    outb(LCR, LCR_8N1);
+    outb(MCR, MCR_LOOPBACK);
+    bool early = inb(LSR) & LSR_DATA_READY;
+    char typed = early ? (char)inb(DATA) : 0;
     outb(LCR, LCR_DLAB);
     outb(DATA, 1); /* divisor 1 = 115200 baud */
     outb(IER, 0);
@@ -57,6 +64,8 @@ void serial_init(void)
     outb(FCR, FCR_ENABLE_CLEAR);
     outb(MCR, MCR_DTR_RTS_OUT2);
     outb(IER, enabled = IER_RECEIVED);
+    if (early)
+        terminal_receive(typed);
     pic_enable(IRQ_SERIAL);
 }
 

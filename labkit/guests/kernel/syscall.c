@@ -30,8 +30,8 @@ void sysenter_init(void)
     write_msr(MSR_SYSENTER_EIP, (uint32_t)sysenter_entry);
 }
 
-/* A program may pass any address. One in the kernel's part must be refused, or ring 3 could read and write the
- * kernel through us. One that is not mapped faults, and page_fault.c ends the program. */
+/* A program may pass any address. One in the kernel's part must be refused, or ring 3 could read and write
+ * the kernel through us. One that is not mapped faults, and page_fault.c ends the program. */
 static bool is_user_range(uint32_t address, uint32_t size)
 {
     return address < KERNEL_BASE && size <= KERNEL_BASE - address;
@@ -165,10 +165,12 @@ static int sys_detach(struct trap_frame *frame)
 }
 
 static int (*const table[SYSCALL_COUNT])(struct trap_frame *) = {
-    [SYS_EXIT] = sys_exit,     [SYS_FORK] = sys_fork,     [SYS_READ] = sys_read,     [SYS_WRITE] = sys_write,
-    [SYS_EXEC] = sys_exec,     [SYS_WAIT] = sys_wait,     [SYS_GETPID] = sys_getpid, [SYS_YIELD] = sys_yield,
-    [SYS_SLEEP] = sys_sleep,   [SYS_SBRK] = sys_sbrk,     [SYS_UPTIME] = sys_uptime, [SYS_KILL] = sys_kill,
-    [SYS_REPORT] = sys_report, [SYS_HALT] = sys_halt,     [SYS_SHARE] = sys_share,   [SYS_DETACH] = sys_detach,
+    [SYS_EXIT] = sys_exit,     [SYS_FORK] = sys_fork,     [SYS_READ] = sys_read,
+    [SYS_WRITE] = sys_write,   [SYS_EXEC] = sys_exec,     [SYS_WAIT] = sys_wait,
+    [SYS_GETPID] = sys_getpid, [SYS_YIELD] = sys_yield,   [SYS_SLEEP] = sys_sleep,
+    [SYS_SBRK] = sys_sbrk,     [SYS_UPTIME] = sys_uptime, [SYS_KILL] = sys_kill,
+    [SYS_REPORT] = sys_report, [SYS_HALT] = sys_halt,     [SYS_SHARE] = sys_share,
+    [SYS_DETACH] = sys_detach,
 };
 
 void syscall(struct trap_frame *frame)

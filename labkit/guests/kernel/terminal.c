@@ -1,5 +1,6 @@
-/* The terminal's line discipline: keys become lines, with echo, backspace, Ctrl-U (drop line) and Ctrl-C (kill).
- * Typing ahead works: a program gets its line when it asks for it.
+/* The terminal's line discipline: keys become lines; backspace, Ctrl-U (drop the line), Ctrl-C (kill).
+ * Typing ahead works: a program gets its line when it asks for it, and only then is the line shown, so that
+ * what is on the screen reads like a conversation.
  */
 #include "terminal.h"
 
@@ -15,29 +16,62 @@
 #define CTRL(letter) ((letter) & 0x1F)
 #define DELETE 0x7F
 
-/* read_at <= line_at <= write_at, all counting up for ever:
+/* All count up for ever; read_at <= line_at <= write_at, and read_at <= shown_at <= write_at.
  *   ... | finished lines, not yet read | line being typed | free ...
+ *       read_at                        line_at            write_at
  */
 static char buffer[SIZE];
-static uint32_t read_at, line_at, write_at;
+static uint32_t read_at, line_at, write_at, shown_at;
+static bool reader_waits;
 
 bool terminal_has_room(void)
 {
     return write_at - read_at < SIZE - 1;
 }
 
+/* Show what is not shown yet, but no more than one line. */
+static void show(void)
+{
+    char c = 0;
+    while (shown_at != write_at && c != '\n') {
+        char piece[64];
+        size_t n = 0;
+        while (shown_at != write_at && c != '\n' && n < sizeof piece)
+            piece[n++] = c = buffer[shown_at++ % SIZE];
+        console_write(piece, n);
+    }
+}
+
 static void erase_one(void)
 {
     if (write_at == line_at)
         return;
-    write_at--;
-    console_write("\b \b", 3);
+    if (shown_at == write_at--) {
+        shown_at--;
+        console_write("\b \b", 3);
+    }
 }
 
+static void end_line(void)
+{
+    line_at = write_at;
+    reader_waits = false;
+    wake(buffer);
+}
+
+/* Drop the line, end the programs in the foreground; a shell that waits for a line gets an empty one. */
 static void interrupt_key(void)
 {
+    bool shell_waits = reader_waits;
     console_write("^C\n", 3);
+    if (shown_at - line_at <= write_at - line_at)
+        shown_at = line_at;
     write_at = line_at;
+    if (shell_waits) {
+        buffer[write_at++ % SIZE] = '\n';
+        shown_at = write_at;
+        end_line();
+    }
     kill_foreground();
 }
 
@@ -54,19 +88,21 @@ void terminal_receive(char c)
             erase_one();
     } else if (c == '\n' || c >= ' ') {
         buffer[write_at++ % SIZE] = c;
-        console_write(&c, 1);
-        if (c == '\n' || !terminal_has_room()) {
-            line_at = write_at;
-            wake(buffer);
-        }
+        if (reader_waits)
+            show();
+        if (c == '\n' || !terminal_has_room())
+            end_line();
     }
 }
 
 size_t terminal_read(char *to, size_t size)
 {
     size_t n = 0;
-    while (read_at == line_at)
+    show();
+    while (read_at == line_at) {
+        reader_waits = true;
         sleep_on(buffer);
+    }
     while (n < size && read_at != line_at) {
         char c = buffer[read_at++ % SIZE];
         to[n++] = c;

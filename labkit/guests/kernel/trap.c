@@ -38,7 +38,8 @@ static void exception(struct trap_frame *frame)
     }
     if (!from_user(frame))
         panic(frame, exception_name(frame->vector));
-    print("%s[%u]: %s at eip %08x, killed\n", current->name, current->pid, exception_name(frame->vector), frame->eip);
+    print("%s[%u]: %s at eip %08x, killed\n", current->name, current->pid, exception_name(frame->vector),
+          frame->eip);
     process_exit(128 + (int)frame->vector);
 }
 

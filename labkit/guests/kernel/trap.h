@@ -1,4 +1,4 @@
-/* A trap is any entry into the kernel: exception, interrupt, system call. All leave the same frame on the stack. */
+/* A trap is any entry into the kernel: exception, interrupt, system call. All leave the same frame. */
 #ifndef TRAP_H
 #define TRAP_H
 

@@ -55,8 +55,8 @@ trap_return:
     iretl
     .size trap_return, . - trap_return
 
-/* SYSENTER comes here: ring 0, interrupts off, and nothing saved. By our convention the program put its ESP in
- * ECX and the address to return to in EDX, which is where SYSEXIT wants them. ESP points at the TSS's esp0.
+/* SYSENTER comes here: ring 0, interrupts off, and nothing saved. By our convention the program put its ESP
+ * in ECX and the address to return to in EDX, where SYSEXIT wants them. ESP points at the TSS's esp0.
  */
     .globl sysenter_entry
     .type sysenter_entry, @function

@@ -60,7 +60,7 @@ static inline struct cpuid cpuid(uint32_t leaf)
     return r;
 }
 
-/* SYSENTER/SYSEXIT offered? CPUID leaf 1, EDX bit 11 (SEP); the first Pentium Pros set the bit without having it. */
+/* SYSENTER/SYSEXIT offered? CPUID leaf 1, EDX bit 11 (SEP); the first Pentium Pros set the bit in vain. */
 static inline bool has_sysenter(void)
 {
     struct cpuid r = cpuid(1);

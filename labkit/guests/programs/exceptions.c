@@ -121,7 +121,8 @@ static void segment_loads(void)
                load_task_register_at);
     check_trap("gp ltr of a busy tss", with_selector(TSS_SELECTOR, load_task_register), GP, TSS_SELECTOR,
                load_task_register_at);
-    check_trap("np ltr", with_selector(ABSENT_TSS, load_task_register), NP, ABSENT_TSS, load_task_register_at);
+    check_trap("np ltr", with_selector(ABSENT_TSS, load_task_register), NP, ABSENT_TSS,
+               load_task_register_at);
     check_trap("gp lldt of a data segment", with_selector(KERNEL_DS, load_ldt), GP, KERNEL_DS, load_ldt_at);
 }
 

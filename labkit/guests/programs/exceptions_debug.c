@@ -1,4 +1,4 @@
-/* The debug exception: INT1, INT 1, and the trap flag, which makes a processor stop after every instruction. */
+/* The debug exception: INT1, INT 1, and the trap flag, which stops a processor after every instruction. */
 #include "exceptions.h"
 
 #define MAX_STEPS 16

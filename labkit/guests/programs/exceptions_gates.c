@@ -108,7 +108,8 @@ static void sysenter(void)
     check_trap("sysenter", got, 0x43, 0, sysenter_target + 2);
     check("  cs", KERNEL_CS, got.frame.cs & 0xFFFF);
     check("  interrupts off", 0, got.frame.eflags & EFLAGS_IF);
-    check("  its stack", (uint32_t)trap_stack_top - 512, got.frame_address + offsetof(struct trap_frame, esp));
+    check("  its stack", (uint32_t)trap_stack_top - 512,
+          got.frame_address + offsetof(struct trap_frame, esp));
     check_trap("gp sysexit in ring 3", run_ring3(user_sysexit, 0), GP, 0, user_sysexit_at);
     got = run_ring0(kernel_sysexit);
     check_trap("sysexit", got, DONE, 0, user_done + 2);

@@ -1,4 +1,4 @@
-/* Interrupts from outside: when exactly is one accepted? STI lets one more instruction through; POPF does not.
+/* Interrupts from outside: when exactly is one accepted? STI lets one more instruction through, POPF none.
  * The timer (8254, mode 0: once) raises request 0 of the interrupt controller (8259A).
  */
 #include "exceptions.h"

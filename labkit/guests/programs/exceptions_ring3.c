@@ -45,10 +45,22 @@ static void privileged_instructions(void)
     static const struct {
         const char *name, *code;
     } refused[] = {
-        {"cli", user_cli},         {"sti", user_sti},       {"hlt", user_hlt},     {"mov from cr0", user_read_cr0},
-        {"mov to cr3", user_write_cr3}, {"mov from dr7", user_read_dr7}, {"lgdt", user_lgdt}, {"lidt", user_lidt},
-        {"ltr", user_ltr},         {"lldt", user_lldt},     {"lmsw", user_lmsw},   {"clts", user_clts},
-        {"wbinvd", user_wbinvd},   {"invlpg", user_invlpg}, {"rdmsr", user_rdmsr}, {"wrmsr", user_wrmsr},
+        {"cli", user_cli},
+        {"sti", user_sti},
+        {"hlt", user_hlt},
+        {"mov from cr0", user_read_cr0},
+        {"mov to cr3", user_write_cr3},
+        {"mov from dr7", user_read_dr7},
+        {"lgdt", user_lgdt},
+        {"lidt", user_lidt},
+        {"ltr", user_ltr},
+        {"lldt", user_lldt},
+        {"lmsw", user_lmsw},
+        {"clts", user_clts},
+        {"wbinvd", user_wbinvd},
+        {"invlpg", user_invlpg},
+        {"rdmsr", user_rdmsr},
+        {"wrmsr", user_wrmsr},
     };
     static const struct {
         const char *name, *code;
@@ -91,12 +103,16 @@ static struct outcome with_selector(uint32_t value, const char *code)
 
 static void segments_in_ring3(void)
 {
-    check_trap("ring 3 loads ds of ring 0", with_selector(KERNEL_DS, user_load_ds), GP, KERNEL_DS, user_load_ds_at);
-    check_trap("ring 3 loads ss of ring 0", with_selector(KERNEL_DS, user_load_ss), GP, KERNEL_DS, user_load_ss_at);
+    check_trap("ring 3 loads ds of ring 0", with_selector(KERNEL_DS, user_load_ds), GP, KERNEL_DS,
+               user_load_ds_at);
+    check_trap("ring 3 loads ss of ring 0", with_selector(KERNEL_DS, user_load_ss), GP, KERNEL_DS,
+               user_load_ss_at);
     check_trap("ring 3 loads its own ds", with_selector(USER_DS, user_load_ds), NO_TRAP, 0, 0);
     far_pointer = (struct far_pointer){0, KERNEL_CS};
-    check_trap("ring 3 jumps to code of ring 0", run_ring3(user_far_jump, 0), GP, KERNEL_CS, user_far_jump_at);
-    check_trap("ring 3 returns to ring 0", run_ring3(user_iret_to_ring0, 0), GP, KERNEL_CS, user_iret_to_ring0_at);
+    check_trap("ring 3 jumps to code of ring 0", run_ring3(user_far_jump, 0), GP, KERNEL_CS,
+               user_far_jump_at);
+    check_trap("ring 3 returns to ring 0", run_ring3(user_iret_to_ring0, 0), GP, KERNEL_CS,
+               user_iret_to_ring0_at);
 }
 
 /* IRET to an outer ring must not leave it the inner ring's data segments: they become null. */
@@ -145,7 +161,8 @@ static void flags(void)
 {
     check_trap("cli with iopl 3", run_ring3(user_cli, EFLAGS_IOPL3 | EFLAGS_IF), NO_TRAP, 0, 0);
     struct outcome got = run_ring3(user_popf, EFLAGS_IF);
-    check("popf in ring 3 changes neither if nor iopl", EFLAGS_IF, got.frame.eax & (EFLAGS_IF | EFLAGS_IOPL3));
+    check("popf in ring 3 changes neither if nor iopl", EFLAGS_IF,
+          got.frame.eax & (EFLAGS_IF | EFLAGS_IOPL3));
     got = run_ring3(user_popf, EFLAGS_IF | EFLAGS_IOPL3);
     check("popf with iopl 3 changes if", EFLAGS_IOPL3, got.frame.eax & (EFLAGS_IF | EFLAGS_IOPL3));
 }

@@ -1,5 +1,5 @@
-/* Hardware tasks: the processor saves all registers in one TSS and loads them from another. Nobody uses them to
- * switch processes; but a task gate gives a handler a stack that is certainly good, which the double fault needs.
+/* Hardware tasks: the processor saves all registers in one TSS and loads them from another. Nobody uses them
+ * to switch processes; but a task gate gives a handler a stack that is certainly good: see the double fault.
  */
 #include "exceptions.h"
 

@@ -1,4 +1,4 @@
-/* Virtual 8086 mode: 16-bit code as a task of ring 3, with segments of the form selector * 16. Entered by an IRET
+/* Virtual 8086 mode: 16-bit code in ring 3, with segments that begin at selector * 16. Entered by an IRET
  * that loads VM = 1; every trap leaves it, and pushes the data segments too, since ring 0 cannot use such values.
  */
 #include "exceptions.h"
@@ -12,7 +12,8 @@ static const uint8_t int_42[] = {0xCD, 0x42};
 static const uint8_t hlt[] = {0xF4};
 static const uint8_t cli_hlt[] = {0xFA, 0xF4};
 static const uint8_t pushf_hlt[] = {0x9C, 0xF4};
-static const uint8_t store_hlt[] = {0xC7, 0x06, 0x10, 0x00, 0xEF, 0xBE, 0x8C, 0xD8, 0xF4}; /* [10h] = BEEFh; AX = DS */
+/* MOV word [10h], BEEFh; MOV AX, DS; HLT */
+static const uint8_t store_hlt[] = {0xC7, 0x06, 0x10, 0x00, 0xEF, 0xBE, 0x8C, 0xD8, 0xF4};
 static const uint8_t in_80h_hlt[] = {0xE4, 0x80, 0xF4};
 
 static struct outcome run_v86(const uint8_t *code, size_t size, uint32_t eflags)
@@ -52,11 +53,12 @@ void virtual_8086(void)
     check_trap("v86 cli, iopl 3", run_v86(cli_hlt, sizeof cli_hlt, EFLAGS_IOPL3), GP, 0, (char *)1);
     check_trap("v86 pushf, iopl 0", run_v86(pushf_hlt, sizeof pushf_hlt, 0), GP, 0, 0);
     check_trap("v86 pushf, iopl 3", run_v86(pushf_hlt, sizeof pushf_hlt, EFLAGS_IOPL3), GP, 0, (char *)1);
-    check_trap("v86 in without a bitmap, even with iopl 3", run_v86(in_80h_hlt, sizeof in_80h_hlt, EFLAGS_IOPL3), GP, 0,
-               0);
+    got = run_v86(in_80h_hlt, sizeof in_80h_hlt, EFLAGS_IOPL3);
+    check_trap("v86 in without a bitmap, even with iopl 3", got, GP, 0, 0);
     check_trap("v86 int n, iopl 0", run_v86(int_42, sizeof int_42, 0), GP, 0, 0);
     interrupt_gate(0x42, 3, true);
     check_trap("v86 int n, iopl 3", run_v86(int_42, sizeof int_42, EFLAGS_IOPL3), 0x42, 0, (char *)2);
     interrupt_gate(0x42, 0, true);
-    check_trap("v86 int n, gate for ring 0", run_v86(int_42, sizeof int_42, EFLAGS_IOPL3), GP, 0x42 * 8 + 2, 0);
+    got = run_v86(int_42, sizeof int_42, EFLAGS_IOPL3);
+    check_trap("v86 int n, gate for ring 0", got, GP, 0x42 * 8 + 2, 0);
 }

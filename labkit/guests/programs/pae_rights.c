@@ -20,7 +20,7 @@ static entry_t flags_of(uint32_t situation)
     return (situation & (P | W | U)) | (situation & NX_IN_SITUATION ? NX : 0);
 }
 
-/* The rule of the manual (4.6 and 4.7). RIGHTS: P, W, U that both levels have; FORBIDDEN: NX in one of them. */
+/* The rule of the manual (4.6, 4.7). RIGHTS: P, W, U that both levels have; FORBIDDEN: NX in one of them. */
 static uint32_t expected_error(enum access access, bool ring3, uint32_t rights, bool forbidden)
 {
     uint32_t error = (is_write(access) ? ERROR_WRITE : 0) | (ring3 ? ERROR_USER : 0) |
@@ -58,8 +58,8 @@ static bool judge(struct tally *tally, uint32_t situation, enum access access, b
     return false;
 }
 
-static void check_bits(struct tally *tally, uint32_t situation, const char *what, entry_t before, uint32_t added,
-                       bool allowed, entry_t after)
+static void check_bits(struct tally *tally, uint32_t situation, const char *what, entry_t before,
+                       uint32_t added, bool allowed, entry_t after)
 {
     uint32_t low = after & 0xFFF, old = before & 0xFFF;
     compare(tally, situation, "no-execute bit afterwards", before >> 63, after >> 63);
@@ -83,7 +83,8 @@ static void large_page(struct tally *tally, enum access access, bool ring3, uint
 {
     set_large(flags_of(pde));
     bool allowed = judge(tally, pde, access, ring3, pde, pde & NX_IN_SITUATION);
-    check_bits(tally, pde, "pde afterwards", flags_of(pde) | PS, A | (is_write(access) ? D : 0), allowed, *target_pde());
+    check_bits(tally, pde, "pde afterwards", flags_of(pde) | PS, A | (is_write(access) ? D : 0), allowed,
+               *target_pde());
 }
 
 static void group(enum access access, bool ring3, bool large)

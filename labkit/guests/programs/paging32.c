@@ -1,8 +1,8 @@
-/* paging32: two-level paging with 4 KB and 4 MB pages (Intel SDM vol. 3A, 4.3): every combination of rights, ring,
- * access and CR0.WP; accessed and dirty bits; error codes; what the TLB may and may not keep; restartable faults.
+/* paging32: two-level paging with 4 KB and 4 MB pages (Intel SDM vol. 3A, 4.3): every combination of rights,
+ * ring, access and CR0.WP; accessed and dirty bits; error codes; what the TLB may keep; restartable faults.
  *
- *   linear:   0         program, pages for ring 0 except its text and the user stack (so the descriptor tables,
- *                       which the processor itself reads on behalf of ring 3, lie in ring 0 pages)
+ *   linear:   0         program, pages for ring 0 except its text and the user stack (so the descriptor
+ *                       tables, which the processor reads on behalf of ring 3, lie in ring 0 pages)
  *             800000h   4 MB mapped to itself, ring 0: to look at frames
  *             1000000h  the entry on trial
  */

@@ -1,5 +1,5 @@
-/* A fault can be repaired and the instruction begun again, so it must have changed nothing, or only what it can
- * take up again (REP). And accesses that lie on two pages.
+/* A fault can be repaired and the instruction begun again, so it must have changed nothing, or only what it
+ * can take up again (REP). And accesses that lie on two pages.
  */
 #include "paging32.h"
 
@@ -43,7 +43,8 @@ static void two_pages(void)
     check("  cr2 is the first byte", LAST_BYTES, got.cr2);
     set_both(P | W | U, P | U);
     got = run_ring3(write_both, 0);
-    check_trap("write, second page read-only", got, PF, ERROR_USER | ERROR_WRITE | ERROR_PRESENT, write_both_at);
+    check_trap("write, second page read-only", got, PF, ERROR_USER | ERROR_WRITE | ERROR_PRESENT,
+               write_both_at);
     check("  nothing is written to the first", 0, BYTE_AT(TARGET_FRAME + PAGE - 2));
 }
 

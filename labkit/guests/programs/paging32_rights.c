@@ -24,14 +24,14 @@ static uint32_t expected_error(enum access access, bool ring3, uint32_t flags)
     return ALLOWED;
 }
 
-/* An instruction that reads, then writes: where even reading is a fault, some processors report the read, others
- * foresee the write. */
+/* An instruction that reads, then writes: where even reading is a fault, some processors report the read,
+ * others foresee the write. */
 static uint32_t tolerated(enum access access, bool ring3, uint32_t flags)
 {
     return access == MODIFY && expected_error(READ, ring3, flags) != ALLOWED ? ERROR_WRITE : 0;
 }
 
-/* Make the access and judge how it ended. FLAGS: those that all levels have. Returns whether it is allowed. */
+/* Make the access and judge how it ended. FLAGS: those that all levels have. Returns: is it allowed? */
 static bool judge(struct tally *tally, uint32_t situation, enum access access, bool ring3, uint32_t flags)
 {
     uint32_t error = expected_error(access, ring3, flags);
@@ -84,8 +84,8 @@ static void group(enum access access, bool ring3, bool large)
     }
     char name[80] = {0};
     struct text text = {name, sizeof name - 1, 0};
-    text_add(&text, "%s page, %s, ring %u, WP %u", large ? "4 MB" : "4 KB", access_names[access], ring3 ? 3 : 0,
-             write_protect);
+    text_add(&text, "%s page, %s, ring %u, WP %u", large ? "4 MB" : "4 KB", access_names[access],
+             ring3 ? 3 : 0, write_protect);
     check(name, 0, tally.wrong); /* situations */
 }
 

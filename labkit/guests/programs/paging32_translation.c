@@ -1,4 +1,4 @@
-/* Where addresses lead, and when a changed entry counts: after INVLPG, a load of CR3, or a change of CR0.PG. */
+/* Where addresses lead, and when a changed entry counts: after INVLPG, a load of CR3, a change of CR0.PG. */
 #include "paging32.h"
 
 #define WORD_AT(address) (*(volatile uint32_t *)(address))
@@ -30,7 +30,8 @@ static void reserved_bits(void)
     check_trap("reserved bit 21 of a 4 MB page", got, PF, ANY, access_eip(READ));
     check("  error code", ERROR_RESERVED, got.frame.error & ~ERROR_PRESENT);
     got = perform(WRITE, true);
-    check("  a write from ring 3", ERROR_RESERVED | ERROR_WRITE | ERROR_USER, got.frame.error & ~ERROR_PRESENT);
+    check("  a write from ring 3", ERROR_RESERVED | ERROR_WRITE | ERROR_USER,
+          got.frame.error & ~ERROR_PRESENT);
     if (got.frame.error & ERROR_PRESENT)
         check("  it is called present", ERROR_PRESENT, got.frame.error & ERROR_PRESENT);
     else
@@ -99,7 +100,8 @@ static void rings_share_the_tlb(void)
 {
     set_entries(P | W | U, P | W);
     check("ring 0 reads a ring 0 page", NO_TRAP, perform(READ, false).frame.vector);
-    check("ring 3 does not, though it is in the TLB", ERROR_USER | ERROR_PRESENT, perform(READ, true).frame.error);
+    check("ring 3 does not, though it is in the TLB", ERROR_USER | ERROR_PRESENT,
+          perform(READ, true).frame.error);
     check("ring 0 still does", NO_TRAP, perform(READ, false).frame.vector);
 }
 

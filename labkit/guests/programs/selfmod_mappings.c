@@ -1,5 +1,5 @@
-/* The same code at other linear addresses, and other code at the same linear address: what counts is the frame.
- * (A store through another linear address needs a serializing instruction, CPUID, before the new code is run.)
+/* The same code at other linear addresses, other code at the same linear address: what counts is the frame.
+ * (A store through another linear address needs a serializing instruction, CPUID, before the code is run.)
  */
 #include "selfmod.h"
 

@@ -1,9 +1,10 @@
-/* Every kind of store must be noticed. Each writes 12345678h into the operand of the instruction that follows. */
+/* Every kind of store must be noticed. Each writes 12345678h into the operand of the next instruction. */
 #include "selfmod.h"
 
 #define STORE(name, before, instruction) \
     extern char name[]; \
-    __asm__(".text\n" #name ": movl $0, " #name "_operand; movl $0x12345678, %eax; movl %esp, %ebp\n" before "\n" instruction "\n" \
+    __asm__(".text\n" #name ": movl $0, " #name "_operand; movl $0x12345678, %eax; movl %esp, %ebp\n" \
+            before "\n" instruction "\n" \
             ".byte 0xB8\n" #name "_operand: .long 0\n" \
             "movl %ebp, %esp\n" END "\n")
 
@@ -28,18 +29,29 @@ STORE(by_movs, "cld; pushl %eax; movl %esp, %esi; movl $by_movs_operand, %edi", 
 STORE(by_fistp, "fninit; pushl %eax; fildl (%esp)", "fistpl by_fistp_operand");
 STORE(by_bts, "movl $0x12345670, by_bts_operand", "btsl $3, by_bts_operand");
 STORE(by_neg, "movl $0xEDCBA988, by_neg_operand", "negl by_neg_operand");
-STORE(by_shld, "movl $0x00001234, by_shld_operand; movl $0x56780000, %edx", "shldl $16, %edx, by_shld_operand");
+STORE(by_shld, "movl $0x00001234, by_shld_operand; movl $0x56780000, %edx",
+      "shldl $16, %edx, by_shld_operand");
 
 void stores(void)
 {
     static const struct {
         const char *name, *code;
     } all[] = {
-        {"store by mov", by_mov},         {"store by two halves", by_two_halves}, {"store by bytes", by_bytes},
-        {"store by add", by_add},         {"store by lock or", by_or},            {"store by xchg", by_xchg},
-        {"store by lock xadd", by_xadd},  {"store by lock cmpxchg", by_cmpxchg},  {"store by lock cmpxchg8b", by_cmpxchg8b},
-        {"store by push", by_push},       {"store by pop", by_pop},               {"store by stos", by_stos},
-        {"store by movs", by_movs},       {"store by fistp", by_fistp},           {"store by neg", by_neg},
+        {"store by mov", by_mov},
+        {"store by two halves", by_two_halves},
+        {"store by bytes", by_bytes},
+        {"store by add", by_add},
+        {"store by lock or", by_or},
+        {"store by xchg", by_xchg},
+        {"store by lock xadd", by_xadd},
+        {"store by lock cmpxchg", by_cmpxchg},
+        {"store by lock cmpxchg8b", by_cmpxchg8b},
+        {"store by push", by_push},
+        {"store by pop", by_pop},
+        {"store by stos", by_stos},
+        {"store by movs", by_movs},
+        {"store by fistp", by_fistp},
+        {"store by neg", by_neg},
         {"store by shld", by_shld},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {

@@ -38,7 +38,9 @@ static bool product(const char **text, int *value)
         (*text)++;
         if (!atom(text, &right) || (c != '*' && (right == 0 || right == -1)))
             return false; /* the most negative number / -1 would overflow: -1 is refused with 0 */
-        *value = c == '*' ? (int)((unsigned)*value * (unsigned)right) : c == '/' ? *value / right : *value % right;
+        *value = c == '*'   ? (int)((unsigned)*value * (unsigned)right)
+                 : c == '/' ? *value / right
+                            : *value % right;
     }
     return true;
 }

@@ -1,5 +1,5 @@
-/* race N: two processes add 1 to the same word N times each. Load, add and store are three instructions; when the
- * timer strikes between them, what the other one did meanwhile is overwritten, and additions are lost.
+/* race N: two processes add 1 to the same word N times each. Load, add and store are three instructions; when
+ * the timer strikes between them, what the other one did meanwhile is overwritten, and additions are lost.
  */
 #include "user.h"
 
@@ -8,13 +8,14 @@ static void add(volatile uint32_t *counter, uint32_t n)
     for (; n; n--) {
         uint32_t value = *counter;
         value++;
+        __asm__ volatile("" : "+r"(value)); /* keep the three apart: one INC would not be interrupted */
         *counter = value;
     }
 }
 
 int main(const char *arguments)
 {
-    uint32_t n = number(arguments, 10000000);
+    uint32_t n = number(arguments, 5000000);
     volatile uint32_t *counter = share();
     int status, child = fork();
     add(counter, n);

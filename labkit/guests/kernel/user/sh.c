@@ -212,7 +212,6 @@ int main(const char *arguments)
 {
     char line[LINE_SIZE];
     (void)arguments;
-    detach(); /* Ctrl-C is for the programs */
     run_boot_line(line);
     for (;;) {
         tell_of_ended();

@@ -5,7 +5,7 @@
     .globl _start
 _start:
     xorl %ebp, %ebp
-    call main                           /* exec left the address of the arguments on the stack: main(arguments) */
+    call main                           /* exec left the arguments' address on the stack: main(arguments) */
     pushl %eax
     call exit
 

@@ -28,7 +28,7 @@ struct tally {
 };
 void compare(struct tally *tally, uint32_t situation, const char *what, uint32_t expected, uint32_t got);
 
-/* Mark the pages of the program that ring 3 needs; all others are for ring 0, the descriptor tables among them. */
+/* Does ring 3 need this page of the program? All others are for ring 0, the descriptor tables among them. */
 bool ring3_needs(uint32_t address);
 
 #endif

@@ -1,4 +1,4 @@
-/* The bare machine for test programs: print, run a piece of code in ring 0 or ring 3, see how it trapped, compare. */
+/* The bare machine for test programs: run a piece of code in ring 0 or ring 3, see how it traps, compare. */
 #ifndef BARE_H
 #define BARE_H
 
@@ -71,9 +71,9 @@ extern char user_stack_top[], trap_stack_top[], user_done[];
 /* When set: sees every trap first; true = go on where it happened (the frame may have been changed). */
 extern bool (*on_trap)(struct trap_frame *frame);
 
-/* A piece of code with two labels: NAME_at, its last instruction, the one on trial, and NAME_next, behind it. */
-#define CODE(name, before, instruction)                                                                          \
-    extern char name[], name##_at[], name##_next[];                                                              \
+/* A piece of code with two labels: NAME_at, its last instruction, on trial; and NAME_next, behind it. */
+#define CODE(name, before, instruction)                                                                \
+    extern char name[], name##_at[], name##_next[];                                                         \
     __asm__(".text\n" #name ":\n\t" before "\n" #name "_at:\n\t" instruction "\n" #name "_next:\n\tret\n")
 
 void bare_init(void);

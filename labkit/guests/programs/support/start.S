@@ -14,6 +14,6 @@ _start:
     .size _start, . - _start
 
     .bss
-    .align 4096                         /* stores to a page of code look like self-modifying code: keep apart */
+    .align 4096                         /* apart from code: stores beside it look like new code */
     .skip 0x4000
 stack_top:

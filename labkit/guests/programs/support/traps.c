@@ -1,4 +1,6 @@
-/* Descriptor tables of the test programs, and the record of the last trap. Bit layouts: ../../kernel/segments.c, idt.c */
+/* Descriptor tables of the test programs, and the record of the last trap.
+ * Bit layouts: ../../kernel/segments.c and idt.c
+ */
 #include "support/bare.h"
 
 uint64_t gdt[GDT_ENTRIES] __attribute__((aligned(8)));
@@ -28,7 +30,8 @@ uint64_t gate_descriptor(uint32_t selector, uint32_t offset, uint32_t access, ui
 
 void interrupt_gate(uint32_t vector, uint32_t privilege, bool present)
 {
-    idt[vector] = gate_descriptor(KERNEL_CS, vector_table[vector], ACCESS((uint32_t)present, privilege, INTERRUPT_GATE), 0);
+    uint32_t access = ACCESS((uint32_t)present, privilege, INTERRUPT_GATE);
+    idt[vector] = gate_descriptor(KERNEL_CS, vector_table[vector], access, 0);
 }
 
 struct table_register {
