@@ -234,3 +234,14 @@ def test_version_and_identifier() -> None:
     assert bench.get(ID) == 0
     assert bench.apic.read_mmio(0x30, 1) == 0x14
     assert bench.apic.read_mmio(0x32, 2) == 0x0005
+
+
+def test_late_call_interrupts_once_and_keeps_the_rhythm() -> None:
+    bench = Bench()
+    bench.put(DIVIDE, 11)
+    bench.put(TIMER, PERIODIC | 0x40)
+    bench.put(INITIAL, 1000)
+    bench.time = 3500
+    bench.apic.on_time(3500)
+    assert bench.apic.acknowledge() == 0x40
+    assert bench.apic.deadline() == 4000
