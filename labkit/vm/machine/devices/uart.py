@@ -41,6 +41,7 @@ class UartState(NamedTuple):
     overrun: bool
     timeout: bool
     timeout_at: int | None
+    gated: bool
     fifo: bytes
     queue: bytes
     output: History
@@ -72,6 +73,7 @@ class Uart:
         self._divisor = 1
         self._thre_pending = self._overrun = self._timeout = False
         self._timeout_at: int | None = None
+        self._gated = False
         self._history = EMPTY
 
     # --- the other end of the wire -----------------------------------------------------------------
@@ -132,8 +134,10 @@ class Uart:
         return 1
 
     def _update(self) -> None:
-        # On a PC the OUT2 pin opens the way to the interrupt line; loopback forces the pin inactive.
-        self._irq.set(self._mcr & (OUT2 | LOOP) == OUT2 and self._cause() != 1)
+        # On a PC the OUT2 pin opens the way to the interrupt line, and loopback forces the pin inactive. A guest
+        # that has never raised OUT2 does not know: it was written on a board where the pin goes nowhere.
+        open_way = not self._gated or self._mcr & (OUT2 | LOOP) == OUT2
+        self._irq.set(open_way and self._cause() != 1)
 
     # --- registers ---------------------------------------------------------------------------------
 
@@ -242,6 +246,7 @@ class Uart:
     def _write_mcr(self, value: int) -> None:
         before = self._lines()
         self._mcr = value
+        self._gated = self._gated or bool(value & OUT2)
         changed = before ^ self._lines()
         # the ring indicator reports only its trailing edge
         ring = 4 if changed & before & 0x40 else 0
@@ -268,15 +273,16 @@ class Uart:
             self._history = self._history.extended(bytes(self.output[self._history.length :]))
         return UartState(
             self._ier, self._fcr, self._lcr, self._mcr, self._modem_delta, self._scratch, self._divisor,
-            self._thre_pending, self._overrun, self._timeout, self._timeout_at, bytes(self._fifo),
-            bytes(self._queue), self._history,
+            self._thre_pending, self._overrun, self._timeout, self._timeout_at, self._gated,
+            bytes(self._fifo), bytes(self._queue), self._history,
         )  # fmt: skip
 
     def load(self, state: UartState) -> None:
         """Inverse of `save`; `output` stays the same object, and `on_output` is not called."""
         (
             self._ier, self._fcr, self._lcr, self._mcr, self._modem_delta, self._scratch, self._divisor,
-            self._thre_pending, self._overrun, self._timeout, self._timeout_at, fifo, queue, history,
+            self._thre_pending, self._overrun, self._timeout, self._timeout_at, self._gated,
+            fifo, queue, history,
         ) = state  # fmt: skip
         self._fifo.clear()
         self._fifo.extend(fifo)

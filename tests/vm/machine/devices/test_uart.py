@@ -71,6 +71,10 @@ def test_transmitter_interrupt_rises_falls_and_rises() -> None:
 def test_out2_opens_the_interrupt_line_and_loopback_shuts_it() -> None:
     bench = Bench()
     bench.put(IER, 2)
+    assert bench.levels[-1], "a guest that has never touched OUT2 does not need it"
+    bench.put(MCR, 0x0B)
+    assert bench.levels[-1]
+    bench.put(MCR, 0x03)
     assert not bench.levels[-1]
     bench.put(MCR, 0x0B)
     assert bench.levels[-1]
