@@ -103,24 +103,29 @@ def run(
         str | None, typer.Option("--for", metavar="INSTRUCTIONS", help="Stop after so many: 1e9, 100M, ...")
     ] = None,
     clock: Annotated[
-        str, typer.Option(metavar="virtual|live", help="Time from instructions, or from the host's clock.")
-    ] = "virtual",
+        str | None,
+        typer.Option(metavar="virtual|live", help="Time from instructions (the default), or from the host's "
+                     "clock (the default where a person types)."),
+    ] = None,
     screen: Annotated[bool, typer.Option("--screen", help="Print the VGA text screen at the end.")] = False,
     json: Json = False,
 ) -> int:  # fmt: skip
     """Run a guest: its console goes to stdout, a closing line to stderr.
 
+    At a terminal, with no end asked for, what is typed goes to the guest's console.
+
     Exits with 0 when what was asked for came to pass: the text appeared, the instructions were run, or, with
     neither asked for, the guest switched itself off; with 1 when the guest ended otherwise or the text never
     came; with 2 when something cannot be used; with 130 on Ctrl-C (again: at once).
     """
+    from labkit.cli.keyboard import at_terminal
     from labkit.cli.request import Request
     from labkit.cli.run import run as run_guest
 
     request = Request.parse(
         guest=guest, kernel=kernel, initrd=initrd, at=at, append=append, disks=disk or [], memory=memory,
         firmware_path=firmware_path, until_text=until_text, say=say, input_after=input_after, limit=limit,
-        clock=clock,
+        clock=clock, terminal=at_terminal() and not json,
     )  # fmt: skip
     return run_guest(request, screen=screen, as_json=json)
 

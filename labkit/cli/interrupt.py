@@ -26,10 +26,11 @@ class Interrupts:
     it is the one that acts; `ask` must be safe to call from there. Outside the main thread nothing is caught.
     """
 
-    def __init__(self, ask: Callable[[], None], flush: Callable[[], None] = lambda: None) -> None:
-        self.count = 0
+    def __init__(self, ask: Callable[[], None]) -> None:
+        self.before_end: list[Callable[[], object]] = []
+        """Called before the process is ended: to flush a stream, to restore the terminal."""
+        self._count = 0
         self._ask = ask
-        self._flush = flush
         self._restore: list[Callable[[], object]] = []
 
     def __enter__(self) -> Self:
@@ -52,6 +53,10 @@ class Interrupts:
         while self._restore:
             self._restore.pop(0)()
 
+    def caught(self) -> bool:
+        """Whether a signal has come."""
+        return self._count > 0
+
     def _nothing(self, number: int, frame: FrameType | None) -> None:
         """Handles the signal for Python; the watching thread has seen it already."""
 
@@ -60,19 +65,20 @@ class Interrupts:
             while numbers := reader.recv(16):
                 for number in numbers:
                     if number in caught:
-                        self._caught()
+                        self._signal()
                         reader.settimeout(PATIENCE)
             return
         self._end()
 
-    def _caught(self) -> None:
-        self.count += 1
-        if self.count == 1:
+    def _signal(self) -> None:
+        self._count += 1
+        if self._count == 1:
             self._ask()
         else:
             self._end()
 
     def _end(self) -> None:
-        with contextlib.suppress(Exception):
-            self._flush()
+        for prepare in self.before_end:
+            with contextlib.suppress(Exception):
+                prepare()
         os._exit(INTERRUPTED)

@@ -35,12 +35,14 @@ class Request:
     limit: int | None
     """Instructions."""
     clock: str
+    interactive: bool
+    """A person types."""
 
     @classmethod
     def parse(
         cls, *, guest: str | None, kernel: Path | None, initrd: Path | None, at: str | None, append: str,
         disks: list[Path], memory: str, firmware_path: bool, until_text: str | None, say: str | None,
-        input_after: str | None, limit: str | None, clock: str,
+        input_after: str | None, limit: str | None, clock: str | None, terminal: bool,
     ) -> "Request":  # fmt: skip
         """Raises CommandError where the options do not go together or name what is not there."""
         if (guest is None) == (kernel is None):
@@ -53,6 +55,9 @@ class Request:
             raise CommandError("--at is for raw code in a file: give the file with --kernel")
         if input_after and not say:
             raise CommandError("--input-after says when to type; say what with --input")
+        interactive = terminal and not (until_text or say or limit)
+        if clock is None:
+            clock = "live" if interactive else "virtual"
         if clock not in CLOCKS:
             raise CommandError(f"--clock {clock!r} is not known; it is virtual or live")
         for disk in disks:
@@ -61,7 +66,7 @@ class Request:
             guest, kernel, initrd, address(at) if at is not None else None, append, tuple(disks),
             size(memory), firmware_path,
             until=_bytes(until_text), say=keystrokes(say or ""), after=_bytes(input_after),
-            limit=count(limit) if limit is not None else None, clock=clock,
+            limit=count(limit) if limit is not None else None, clock=clock, interactive=interactive,
         )  # fmt: skip
 
     @property

@@ -11,6 +11,7 @@ from labkit.cli.console import Conversation, Serial, Stream
 from labkit.cli.errors import CommandError, complain
 from labkit.cli.fetch import obtain
 from labkit.cli.interrupt import Interrupts
+from labkit.cli.keyboard import INPUT, Keyboard
 from labkit.cli.outcome import Outcome
 from labkit.cli.request import Request
 
@@ -110,16 +111,37 @@ def perform(request: Request, ground: Ground, *, screen: bool, out: BinaryIO | N
         say=request.say, after=request.after, until=request.until,
     )  # fmt: skip
     stream = Stream(ground.serial, out, lambda: ground.stop("the reader of the output left")) if out else None
-    with Interrupts(lambda: ground.stop("interrupted"), out.flush if out else lambda: None) as interrupts:
+    with Interrupts(lambda: ground.stop("interrupted")) as interrupts:
+        if out:
+            interrupts.before_end.append(out.flush)
         start = time.perf_counter()
-        reason, message, instructions = ground.run(request.limit)
+        if request.interactive:
+            reason, message, instructions = _with_keyboard(ground, interrupts)
+        else:
+            reason, message, instructions = ground.run(request.limit)
         seconds = time.perf_counter() - start
     ram, registers = ground.hashes()
     return Outcome(
-        request, ground.engine, "interrupted" if interrupts.count else reason, message, instructions,
+        request, ground.engine, "interrupted" if interrupts.caught() else reason, message, instructions,
         seconds, ground.exits, ram, registers, ground.printed, ground.screen() if screen else None,
         text_seen=talk.done, input_typed=talk.said, reader_left=bool(stream and stream.broken),
     )  # fmt: skip
+
+
+def _with_keyboard(ground: Ground, interrupts: Interrupts) -> tuple[str, str, int]:
+    """Run with a person at the terminal: stops for keys are no ends, and an idle guest waits for some."""
+    complain("what you type goes to the guest; Ctrl-C ends the run")
+    with Keyboard(ground.stop) as keyboard:
+        interrupts.before_end.append(keyboard.restore)
+        while True:
+            ended = reason, message, _ = ground.run(None)
+            if interrupts.caught() or not (message == INPUT or reason == "idle"):
+                return ended
+            if keys := keyboard.take():
+                ground.serial.type(keys)
+            elif reason == "idle":
+                while not (interrupts.caught() or keyboard.wait(0.1)):
+                    pass
 
 
 def _image(request: Request) -> tuple[Any, str]:

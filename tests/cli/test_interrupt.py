@@ -17,7 +17,8 @@ import sys, time
 sys.path.insert(0, {root!r})
 import labkit.cli.interrupt as interrupt
 interrupt.PATIENCE = {patience}
-with interrupt.Interrupts(lambda: print("asked", flush=True), lambda: print("flushed", flush=True)):
+with interrupt.Interrupts(lambda: print("asked", flush=True)) as interrupts:
+    interrupts.before_end += [lambda: 1 / 0, lambda: print("flushed", flush=True)]
     print("ready", flush=True)
     while True:
         time.sleep(1)

@@ -13,7 +13,7 @@ from labkit.cli.run import perform
 OPTIONS = {
     "guest": "toy", "kernel": None, "initrd": None, "at": None, "append": "", "disks": [], "memory": "16M",
     "firmware_path": False, "until_text": None, "say": None, "input_after": None, "limit": None,
-    "clock": "virtual",
+    "clock": None, "terminal": False,
 }  # fmt: skip
 
 
