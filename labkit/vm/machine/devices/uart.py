@@ -134,8 +134,8 @@ class Uart:
         return 1
 
     def _update(self) -> None:
-        # On a PC the OUT2 pin opens the way to the interrupt line, and loopback forces the pin inactive. A guest
-        # that has never raised OUT2 does not know: it was written on a board where the pin goes nowhere.
+        # On a PC the OUT2 pin opens the way to the interrupt line, and loopback forces the pin inactive. A
+        # guest that has never raised OUT2 was written on a board where the pin goes nowhere.
         open_way = not self._gated or self._mcr & (OUT2 | LOOP) == OUT2
         self._irq.set(open_way and self._cause() != 1)
 
