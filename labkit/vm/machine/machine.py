@@ -11,7 +11,6 @@ import ctypes
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
@@ -19,53 +18,19 @@ import numpy as np
 import numpy.typing as npt
 
 from labkit.vm.machine import cpuid as model
-from labkit.vm.machine.board import Board, BoardState
+from labkit.vm.machine.board import Board
 from labkit.vm.machine.boot import BootImage, Symbol
+from labkit.vm.machine.checkpoints import Checkpoint, Checkpoints
 from labkit.vm.machine.clock import NS_PER_INSTRUCTION
 from labkit.vm.machine.memory import FRAME_SIZE, Memory
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.processor import NEVER, Processor
 from labkit.vm.machine.state import ExecutionPoint, Registers
 
-__all__ = ["SETTLE", "Checkpoint", "Machine"]
+__all__ = ["SETTLE", "Machine"]
 
 SETTLE = 512
 """Instructions between a port access and what it causes; no block of code is longer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """The whole machine at one point: processor, devices, and the frames that changed since `parent`.
-
-    `frames` are physical frame numbers, `pages` their bytes (n x 4096). Without a parent, the frames not listed are
-    zero.
-    """
-
-    point: ExecutionPoint
-    processor: bytes
-    board: BoardState
-    frames: npt.NDArray[np.uint32]
-    pages: npt.NDArray[np.uint8]
-    parent: "Checkpoint | None"
-    pin: tuple[int, int]
-
-    @property
-    def depth(self) -> int:
-        """How many checkpoints this one stands on."""
-        count, at = 0, self.parent
-        while at is not None:
-            count, at = count + 1, at.parent
-        return count
-
-    def frame(self, number: int) -> npt.NDArray[np.uint8] | None:
-        """Bytes of a frame as this checkpoint has it; None for a frame of zeros."""
-        at: Checkpoint | None = self
-        while at is not None:
-            found = np.flatnonzero(at.frames == number)
-            if len(found):
-                return at.pages[found[0]]
-            at = at.parent
-        return None
 
 
 class _GuestClock:
@@ -111,7 +76,8 @@ class Machine:
         self.image: BootImage | None = None
         self.pin_at = NEVER
         """Clock at which the interrupt pin follows the board again; NEVER when it does already."""
-        self._base: Checkpoint | None = None
+        self.checkpoints = Checkpoints()
+        self._at = -1  # RAM is checkpoint number _at with the dirty frames changed
         self._wire()
 
     def _wire(self) -> None:
@@ -197,66 +163,57 @@ class Machine:
     # --- checkpoints
 
     def checkpoint(self) -> Checkpoint:
-        """The machine as it stands; costs time in proportion to the frames written since the last checkpoint."""
+        """Remember the machine as it stands; costs time in proportion to the frames written since the last one.
+
+        After a `restore`, later checkpoints are forgotten first: the machine has one past.
+        """
         memory = self.memory
-        if self._base is None:
-            frames = np.flatnonzero(memory.bytes.reshape(-1, FRAME_SIZE).any(axis=1)).astype(np.uint32)
-        else:
-            frames = memory.dirty_frames().copy()
-        pages = memory.bytes.reshape(-1, FRAME_SIZE)[frames]
-        made = Checkpoint(
-            self.point, self.processor.save(), self.board.save(), frames, pages, self._base,
-            (int(self.processor.cells[c.INTR]), self.pin_at),
-        )  # fmt: skip
-        self._begin_epoch(made)
+        self.checkpoints.truncate(self._at + 1)
+        pages = memory.bytes.reshape(-1, FRAME_SIZE)
+        first = self._at < 0
+        frames = np.flatnonzero(pages.any(axis=1)).astype(np.uint32) if first else memory.dirty_frames().copy()
+        pin = (int(self.processor.interrupt_pin), self.pin_at)
+        made = Checkpoint(self.point, self.processor.save(), self.board.save(), pin, frames)
+        self.checkpoints.add(made, pages)
+        self._begin_epoch(len(self.checkpoints) - 1)
         return made
 
-    def _begin_epoch(self, base: Checkpoint) -> None:
+    def _begin_epoch(self, number: int) -> None:
         self.memory.clean()
         self.processor.flush_tlb()
-        self._base = base
+        self._at = number
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Make the machine what it was at `checkpoint`, one of its own.
+        """Make the machine what it was at one of its checkpoints.
 
-        Raises `ValueError` for a checkpoint that shares no ancestor with this machine's last one.
+        Raises `ValueError` for a checkpoint that this machine does not have (any more).
         """
-        changed = self._changed_since(checkpoint)
-        memory = self.memory.bytes.reshape(-1, FRAME_SIZE)
-        stale = []
-        for number, page in changed.items():
-            new: Any = 0 if page is None else page
-            if self.memory.state[number] & (c.FRAME_CODE | c.FRAME_MIXED) and (memory[number] != new).any():
-                stale.append(number)
-            memory[number] = new
-        for number in stale:
-            self.processor.changed(range(number, number + 1))
-        self.board.load(checkpoint.board)
-        self.processor.load(checkpoint.processor)
-        pin, self.pin_at = checkpoint.pin
+        number = next((k for k, known in enumerate(self.checkpoints.list) if known is checkpoint), None)
+        if number is None:
+            raise ValueError("this machine does not have that checkpoint: restore it on the machine that made it")
+        self.restore_number(number)
+
+    def restore_number(self, number: int) -> None:
+        """`restore` by the checkpoint's number."""
+        target = self.checkpoints.list[number]
+        frames = np.union1d(self.checkpoints.touched(self._at, number), self.memory.dirty_frames())
+        self._put_back(frames, number)
+        self.board.load(target.board)
+        self.processor.load(target.processor)
+        pin, self.pin_at = target.pin
         self.processor.set_interrupt_pin(bool(pin))
-        self._begin_epoch(checkpoint)
+        self._begin_epoch(number)
 
-    def _changed_since(self, checkpoint: Checkpoint) -> dict[int, npt.NDArray[np.uint8] | None]:
-        """Frames that may differ from `checkpoint`, with their bytes there."""
-        here = _ancestors(self._base)
-        there = _ancestors(checkpoint)
-        if here and there and here[-1] is not there[-1]:
-            raise ValueError("this checkpoint is of another machine: restore it on the machine that made it")
-        common = set(map(id, here)) & set(map(id, there))
-        numbers: set[int] = set(self.memory.dirty_frames().tolist())
-        for at in (*here, *there):
-            if id(at) not in common:
-                numbers.update(at.frames.tolist())
-        return {number: checkpoint.frame(number) for number in numbers}
-
-
-def _ancestors(checkpoint: Checkpoint | None) -> list[Checkpoint]:
-    found = []
-    while checkpoint is not None:
-        found.append(checkpoint)
-        checkpoint = checkpoint.parent
-    return found
+    def _put_back(self, frames: npt.NDArray[np.uint32], number: int) -> None:
+        """Give these frames the bytes that they had at a checkpoint; code that changes is dropped."""
+        memory = self.memory.bytes.reshape(-1, FRAME_SIZE)
+        code = self.memory.state[frames] & (c.FRAME_CODE | c.FRAME_MIXED)
+        versions = self.checkpoints.versions(frames, number)
+        for frame, page, has_code in zip(frames.tolist(), versions, code.tolist(), strict=True):
+            new: Any = 0 if page is None else page
+            if has_code and (memory[frame] != new).any():
+                self.processor.changed(range(frame, frame + 1))
+            memory[frame] = new
 
 
 def _board(clock: _GuestClock, memory: int, disks: Sequence[bytes | str | PathLike[str]]) -> Board:
