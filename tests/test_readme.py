@@ -1,6 +1,7 @@
 """What the README shows works: its marked shell blocks are run, and what they promise is looked for.
 
-A block that starts with ```sh test is run. In it `# → TEXT` after a command says what its output holds.
+A block that starts with ```sh test, or ```python test, is run. In a shell block `# → TEXT` after a command
+says what its output holds.
 """
 
 import os
@@ -15,6 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 BLOCK = re.compile(r"^```sh test\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PROGRAM = re.compile(r"^```python test\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROMISE = re.compile(r"\s*# → (.*)$")
 
 
@@ -49,6 +51,21 @@ def test_a_command_of_the_readme(tmp_path: Path, command: str, promise: str):
     said = (ran.stdout + ran.stderr).decode("utf-8", "replace")
     assert ran.returncode == 0, said[-2000:]
     assert promise in said, said[-2000:]
+
+
+@pytest.mark.parametrize("program", PROGRAM.findall(README))
+def test_a_program_of_the_readme(tmp_path: Path, program: str):
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=False, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip()
+
+
+def test_something_of_the_readme_is_tested():
+    assert len(commands()) > 3
+    assert PROGRAM.findall(README)
 
 
 def test_the_readme_starts_with_the_two_commands_and_a_picture():
