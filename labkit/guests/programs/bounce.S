@@ -1,4 +1,5 @@
 /* bounce: nothing but port accesses, each of which leaves the guest: what does an exit cost?
+ *
  * Port 80h is the PC's diagnostic port: a byte written there does nothing.
  *
  * Instructions retired: 1 + ITERATIONS * 4, then the end (MOV, OUT, CLI, HLT). 2 * ITERATIONS port accesses.

@@ -1,7 +1,7 @@
-/* compute: registers only. What a processor, or a translator, does best.
+/* compute: a loop in registers only, what processors and translators do best.
  *
  * Instructions retired: 4 + ITERATIONS * 10, then the end (MOV, OUT, CLI, HLT).
- * EDX at the end is a check sum: see the test.
+ * EDX at the end is a check sum.
  */
 #include "support/multiboot.h"
 

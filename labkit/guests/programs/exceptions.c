@@ -1,4 +1,5 @@
-/* exceptions: provokes each exception of the 386 and later, and checks its vector, error code and saved EIP.
+/* exceptions: provokes every exception, and checks its vector, error code and saved EIP.
+ *
  * A fault saves the address of the instruction, a trap that of the next one. (Intel SDM vol. 3A, chapter 6)
  * This file: ring 0. exceptions_ring3.c: privilege; exceptions_v86.c: virtual 8086 mode; exceptions_tasks.c.
  */

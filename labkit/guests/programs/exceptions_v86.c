@@ -1,5 +1,5 @@
 /* Virtual 8086 mode: 16-bit code in ring 3, with segments that begin at selector * 16. Entered by an IRET
- * that loads VM = 1; every trap leaves it, and pushes the data segments too, since ring 0 cannot use such values.
+ * that loads VM = 1; every trap leaves it, and pushes the data segments too, as ring 0 cannot use such values.
  */
 #include "exceptions.h"
 

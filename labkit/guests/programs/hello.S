@@ -1,4 +1,5 @@
-/* hello: prints "hello" and a line end on the first serial port, then HLT with interrupts off.
+/* hello: prints a line on the first serial port, then HLT with interrupts off.
+ *
  * 16550, port 3FDh (line status): bit 5 = the transmitter can take a byte.
  */
 #include "support/multiboot.h"

@@ -1,4 +1,5 @@
-/* pae: three-level paging with 64-bit entries, 4 KB and 2 MB pages, and no-execute (Intel SDM vol. 3A, 4.4).
+/* pae: checks three-level paging with 64-bit entries, 4 KB and 2 MB pages, and no-execute.
+ * Intel SDM vol. 3A, 4.4.
  *
  *   linear address  31 30 29      21 20      12 11        0
  *                  |PDPT | directory | table    | offset    |

@@ -1,5 +1,7 @@
-/* paging32: two-level paging with 4 KB and 4 MB pages (Intel SDM vol. 3A, 4.3): every combination of rights,
- * ring, access and CR0.WP; accessed and dirty bits; error codes; what the TLB may keep; restartable faults.
+/* paging32: checks two-level paging with 4 KB and 4 MB pages, every combination of rights.
+ *
+ * Rights, ring, access and CR0.WP; accessed and dirty bits; error codes; what the TLB may keep; restartable
+ * faults. Intel SDM vol. 3A, 4.3.
  *
  *   linear:   0         program, pages for ring 0 except its text and the user stack (so the descriptor
  *                       tables, which the processor reads on behalf of ring 3, lie in ring 0 pages)

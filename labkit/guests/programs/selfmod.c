@@ -1,6 +1,7 @@
-/* selfmod: programs that write into their own code. This processor family sees a store at the very next
- * instruction, when both use the same linear address (Intel SDM vol. 3A, 8.1.3; since the Pentium without a
- * jump). A translator, and any cache of decoded code, has to notice every such store.
+/* selfmod: checks that code which changes code is seen to change.
+ *
+ * This processor family sees a store at the very next instruction, when both use the same linear address
+ * (Intel SDM vol. 3A, 8.1.3; since the Pentium without a jump). A translator, and any cache of decoded code, has to notice every such store.
  *
  *   B8 iiiiiiii   MOV $i, %EAX      05 iiiiiiii   ADD $i, %EAX      EB dd   JMP      74, 75 dd   JZ, JNZ
  */

@@ -1,5 +1,7 @@
-/* triple: the shortest way to a shutdown. With an empty IDT the breakpoint cannot be delivered (#GP), nor can
- * that (#DF), nor can that: the third failure shuts the processor down, and a PC then resets.
+/* triple: the shortest way to a shutdown, a triple fault.
+ *
+ * With an empty IDT the breakpoint cannot be delivered (#GP), nor can that (#DF), nor can that: the third
+ * failure shuts the processor down, and a PC then resets.
  */
 #include "support/multiboot.h"
 
