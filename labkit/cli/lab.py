@@ -1,5 +1,6 @@
 """`labkit lab`: JupyterLab on the notebooks."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,8 @@ def lab(folder: Path | None, *, browser: bool) -> int:
     if not find_spec("jupyterlab"):
         raise CommandError("JupyterLab is not installed here; `make lab` installs it")
     options = [] if browser else ["--no-browser"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        options.append("--allow-root")  # in a container there is nobody else; it listens on this machine only
     try:
         return subprocess.call([sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}", *options])
     except KeyboardInterrupt:  # JupyterLab got it too, and has asked whether to stop
