@@ -30,12 +30,12 @@ Frames = npt.NDArray[np.uint32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """The machine at one point: where, the processor, the devices, the interrupt pin, and which frames changed."""
+    """The machine at one point: where, the processor, the devices, interrupt pin and halt, and which frames changed."""
 
     point: ExecutionPoint
     processor: bytes = field(repr=False)
     board: Any = field(repr=False)
-    pin: tuple[int, int] = field(repr=False)
+    pin: tuple[int, int, int] = field(repr=False)
     frames: Frames = field(repr=False)
 
     @property

@@ -73,9 +73,12 @@ class Machine:
         self.processor = Processor(self.memory, mmu)
         self.clock = _GuestClock(self.processor, clock == "live")
         self.board = _board(self.clock, memory, disks)
+        self._disks = disks
         self.image: BootImage | None = None
         self.pin_at = NEVER
         """Clock at which the interrupt pin follows the board again; NEVER when it does already."""
+        self.halted = False
+        """HLT has retired and no interrupt has ended it yet."""
         self.checkpoints = Checkpoints()
         self._at = -1  # RAM is checkpoint number _at with the dirty frames changed
         self._wire()
@@ -172,7 +175,7 @@ class Machine:
         pages = memory.bytes.reshape(-1, FRAME_SIZE)
         first = self._at < 0
         frames = np.flatnonzero(pages.any(axis=1)).astype(np.uint32) if first else memory.dirty_frames().copy()
-        pin = (int(self.processor.interrupt_pin), self.pin_at)
+        pin = (int(self.processor.interrupt_pin), self.pin_at, int(self.halted))
         made = Checkpoint(self.point, self.processor.save(), self.board.save(), pin, frames)
         self.checkpoints.add(made, pages)
         self._begin_epoch(len(self.checkpoints) - 1)
@@ -200,9 +203,23 @@ class Machine:
         self._put_back(frames, number)
         self.board.load(target.board)
         self.processor.load(target.processor)
-        pin, self.pin_at = target.pin
-        self.processor.set_interrupt_pin(bool(pin))
+        self._set_pin(target.pin)
         self._begin_epoch(number)
+
+    def _set_pin(self, saved: tuple[int, int, int]) -> None:
+        pin, self.pin_at, halted = saved
+        self.halted = bool(halted)
+        self.processor.set_interrupt_pin(bool(pin))
+
+    def copy(self) -> "Machine":
+        """Another machine in the same state, with its own processor and memory and without checkpoints."""
+        twin = Machine(self.memory.size, disks=self._disks)
+        np.copyto(twin.memory.bytes, self.memory.bytes)
+        twin.board.load(self.board.save())
+        twin.processor.load(self.processor.save())
+        twin._set_pin((int(self.processor.interrupt_pin), self.pin_at, int(self.halted)))
+        twin.image = self.image
+        return twin
 
     def _put_back(self, frames: npt.NDArray[np.uint32], number: int) -> None:
         """Give these frames the bytes that they had at a checkpoint; code that changes is dropped."""

@@ -24,6 +24,16 @@ ROM = range(0xC0000, 0x100000)
 FRAMES_BELOW_4G = 1 << 20
 
 
+def _private(size: int) -> mmap.mmap:
+    """Zeroed host memory, in large pages where the host gives them: touching it first is a tenth of a boot."""
+    if not hasattr(mmap, "MAP_PRIVATE"):
+        return mmap.mmap(-1, size)
+    made = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        made.madvise(mmap.MADV_HUGEPAGE)
+    return made
+
+
 class Memory:
     """Guest-physical memory of `size` bytes, a multiple of 4 KB from 1 MB to 3 GB.
 
@@ -35,7 +45,7 @@ class Memory:
             raise ValueError(f"memory of {size} bytes: give a multiple of 4096 from 1M to 3G, such as 128M")
         self.size = size
         self.frames = size // FRAME_SIZE
-        self._map = mmap.mmap(-1, size)
+        self._map = _private(size)
         self.bytes: npt.NDArray[np.uint8] = np.frombuffer(self._map, np.uint8)
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
         self.state = np.zeros(self.frames, np.uint8)

@@ -37,6 +37,7 @@ CTL_REMOVE = ctypes.c_int(unicorn_const.UC_CTL_TB_REMOVE_CACHE | 1 << 30 | 2 << 
 CTL_EXITS = ctypes.c_int(unicorn_const.UC_CTL_UC_EXITS | 1 << 30)
 UD, GP, PF = 6, 13, 14
 HAS_ERROR = frozenset((8, 10, 11, 12, 13, 14, 17))
+FETCH_STOPS = (c.Stop.PAGE_FAULT, c.Stop.NOWHERE)
 MAX_FLIPS = 8
 SEPARATE_AFTER = 1_000_000  # instructions that mixed frames are left as they are
 LAST_GENERATION = 0xFFE
@@ -70,6 +71,7 @@ class Processor:
         self._pages = np.zeros(1 << 20, np.uint32)
         self._blocks = np.zeros(block.TABLE_ENTRIES, np.uint64)
         self._crossing = np.zeros(3 << block.CROSSING_BITS, np.uint64)
+        self._large = np.zeros(2048, np.uint8)
         self._scratch = np.zeros(8192 + 4096 + 64, np.uint8)
         self._flips: dict[int, int] = {}
         self._mixed: set[int] = set()
@@ -108,6 +110,7 @@ class Processor:
         a[c.SCRATCH] = self._scratch.ctypes.data
         a[c.STOP_FUNCTION] = ctypes.cast(uclib.uc_emu_stop, ctypes.c_void_p).value
         a[c.ENGINE] = self._engine.value
+        a[c.LARGE] = self._large.ctypes.data
         a[c.CROSSING] = self._crossing.ctypes.data
 
     def _hook(self) -> None:
@@ -199,7 +202,8 @@ class Processor:
         at = start + self._offset(start, size, (cells[c.BLOCK_INFO] & decode.INFO_COUNT) - 1)
         self.registers.eip = (at - int(self.registers.segments[1].base)) & 0xFFFFFFFF
         cells[c.CLOCK] -= 1
-        cells[c.BRANCHES] -= 1
+        if cells[c.BLOCK_INFO] & decode.BRANCH:
+            cells[c.BRANCHES] -= 1
         cells[c.BLOCK_SIZE] = 0
 
     def advance_deadline(self, clock: int) -> None:
@@ -235,13 +239,44 @@ class Processor:
             elif stop == c.Stop.CODE_FETCH:
                 self.counts["code fetch"] += 1
                 self.flush_tlb()
+            elif stop == c.Stop.FLUSH:
+                self.flush_tlb()
+            elif stop in FETCH_STOPS and cells[c.FAULT_ACCESS] == fill.FETCH:
+                found = self._fetch_refused(stop)
+                if found is not None:
+                    return found
             else:
                 return self._exit(stop)
+
+    def _fetch_refused(self, stop: int) -> Exit | None:
+        """A fetch was refused, maybe far ahead: a block is translated whole, its instructions may never run into it.
+
+        Deadlines and interrupts come before the fault of the next instruction, as on every other boundary.
+        """
+        cells = self.cells
+        if cells[c.CLOCK] >= cells[c.DEADLINE]:
+            return Exit(ExitKind.DEADLINE)
+        if self.interrupt_pin and self.registers.can_take_interrupt:
+            return Exit(ExitKind.WINDOW)
+        start = self.registers.linear_eip
+        if start & ~0xFFF == cells[c.FAULT_PAGE]:
+            return self._exit(stop)
+        room = 0x1000 - (start & 0xFFF)
+        where = block.block_bytes(self.array, np.uint64(start), np.uint64(room))
+        whole, size = sensitive.whole_instructions(ctypes.string_at(int(where), room), self.registers)
+        if not whole:
+            return self._exit(stop)
+        cells[c.NEXT_BLOCK], cells[c.NEXT_SIZE] = start, size
+        return self._run_exactly(min(whole, cells[c.DEADLINE] - cells[c.CLOCK]), cut=True)
 
     def set_interrupt_pin(self, raised: bool) -> None:
         """Raise or lower INTR; a raised pin ends the run with WINDOW as soon as the guest can take an interrupt."""
         self.cells[c.INTR] = 1 if raised else 0
-        self.cells[c.ATTENTION] = self.cells[c.INTR] | self.cells[c.MIXED] << 1
+        self._attend(c.ATTENTION_INTR, raised)
+
+    def _attend(self, bit: int, on: bool) -> None:
+        seen = self.cells[c.ATTENTION]
+        self.cells[c.ATTENTION] = seen | bit if on else seen & ~bit
 
     @property
     def interrupt_pin(self) -> bool:
@@ -308,8 +343,11 @@ class Processor:
     def _invalid_address(self) -> Any:
         return ctypes.c_uint64.from_address(self._engine.value + _invalid_offset(self))
 
-    def _run_exactly(self, count: int) -> Exit | None:
-        """Run `count` instructions of the block that was stopped before; None when that has been done."""
+    def _run_exactly(self, count: int, cut: bool = False) -> Exit | None:
+        """Run `count` instructions of the block that was stopped before; None when that has been done.
+
+        `cut`: the block must not be translated beyond them, even if they are all of it.
+        """
         self.counts["partial block"] += 1
         cells = self.cells
         start, size = int(cells[c.NEXT_BLOCK]), int(cells[c.NEXT_SIZE])
@@ -318,7 +356,7 @@ class Processor:
         cells[c.LIMIT] = min(limit, cells[c.DEADLINE])
         offset = self._offset(start, size, count)
         goal = (start + offset) & 0xFFFFFFFF
-        shortened = offset < size
+        shortened = cut or offset < size
         if shortened:
             self._set_exits(goal)
             self._forget_block(start, size)
@@ -338,11 +376,13 @@ class Processor:
         if stop == c.Stop.CODE_WRITE:
             self._code_write()
             return None
-        if stop == c.Stop.CODE_FETCH:
+        if stop in (c.Stop.CODE_FETCH, c.Stop.FLUSH):
             self.flush_tlb()
             return None
         if stop in (c.Stop.PARTIAL, c.Stop.SENSITIVE, c.Stop.PAUSE):
             return None
+        if stop in FETCH_STOPS and cells[c.FAULT_ACCESS] == fill.FETCH:
+            return None  # not this block's concern: `run` comes to it
         return self._exit(stop)
 
     def _run_sensitive(self) -> Exit | None:
@@ -392,6 +432,7 @@ class Processor:
         uclib.uc_ctl(self._engine, CTL_TLB_FLUSH)
         state = self.memory.state
         np.bitwise_and(state, np.uint8(0xFF & ~WRITABLE), out=state)
+        self._large[:] = 0
 
     def _set_exits(self, *addresses: int) -> None:
         array = (ctypes.c_uint64 * len(addresses))(*addresses)
@@ -399,6 +440,18 @@ class Processor:
 
     def _remove(self, first: int, end: int) -> None:
         uclib.uc_ctl(self._engine, CTL_REMOVE, ctypes.c_uint64(first), ctypes.c_uint64(end))
+
+    def flush_code(self) -> None:
+        """Forget all translated code."""
+        self._uc.ctl_flush_tb()
+
+    def add_hook(self, kind: int, function: Any, first: int, last: int) -> Any:
+        """Add a compiled observing hook over linear `first`..`last`; takes effect after `flush_code`."""
+        return self._compiled(kind, function, first=first, last=last)
+
+    def remove_hook(self, handle: Any) -> None:
+        """Remove one; takes effect after `flush_code`."""
+        uclib.uc_hook_del(self._engine, handle)
 
     def _forget_block(self, linear: int, size: int) -> None:
         """Drop the translation of code that is running, by linear address."""
@@ -443,7 +496,7 @@ class Processor:
         memory.generation[frame] = 0xFFF
         memory.state[frame] = (int(memory.state[frame]) & ~CODE) | MIXED
         self.cells[c.MIXED] = 1
-        self.cells[c.ATTENTION] |= 2
+        self._attend(c.ATTENTION_MIXED, True)
 
     def _separate(self) -> None:
         """Mixed frames are slow: treat them as plain ones again, until code and stores meet there once more."""
@@ -452,7 +505,7 @@ class Processor:
         self._mixed.clear()
         self._flips.clear()
         self.cells[c.MIXED] = 0
-        self.cells[c.ATTENTION] &= 1
+        self._attend(c.ATTENTION_MIXED, False)
         self._separate_at = self.cells[c.CLOCK] + SEPARATE_AFTER
         self.flush_tlb()
 

@@ -56,6 +56,7 @@ class RegisterFile:
     cr3 = _word(layout.CR3, ctypes.c_uint64)
     cr4 = _word(layout.CR4, ctypes.c_uint64)
     efer = _word(layout.EFER, ctypes.c_uint64)
+    sysenter_cs = _word(layout.SYSENTER_CS)
 
     @property
     def cpl(self) -> int:

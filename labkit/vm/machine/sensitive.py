@@ -20,7 +20,7 @@ from labkit.vm.machine.paging import translate
 from labkit.vm.machine.probes import decode
 from labkit.vm.machine.registers import TR, RegisterFile
 
-__all__ = ["check", "first", "io_allowed", "locate"]
+__all__ = ["check", "first", "io_allowed", "locate", "whole_instructions"]
 
 GP = 13
 VM, TSD = 0x20000, 4
@@ -47,6 +47,16 @@ def first(code: bytes, registers: RegisterFile) -> tuple[int, int]:
     return 0, 0
 
 
+def whole_instructions(code: bytes, registers: RegisterFile) -> tuple[int, int]:
+    """How many instructions lie wholly in these bytes, and how many bytes they take."""
+    count = end = 0
+    for at, found in _instructions(code, registers):
+        if at + (found & decode.LENGTH) > len(code):
+            break
+        count, end = count + 1, at + (found & decode.LENGTH)
+    return count, end
+
+
 def locate(code: bytes, registers: RegisterFile, kind: int) -> list[int]:
     """Byte offsets of the instructions of that kind in a block's bytes."""
     return [at for at, found in _instructions(code, registers) if found & kind]
@@ -60,8 +70,7 @@ def check(kind: int, code: bytes, registers: RegisterFile, memory: Memory) -> in
     if kind & decode.TSC:
         return GP if registers.cr4 & TSD and registers.cpl else None
     if kind & decode.SYSENTER:
-        # the MSR is null, or the block hook would not have asked
-        return GP
+        return None if registers.sysenter_cs & 0xFFFC else GP
     return None
 
 

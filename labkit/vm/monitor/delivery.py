@@ -163,9 +163,10 @@ class Delivery:
         return stack, pointer, low, high
 
     def _push(self, base: int, pointer: int, big: int, size: int, values: list[int]) -> None:
+        """Push in order; all or nothing, and a page that does not allow it is reported for the first such push."""
         mask = 0xFFFFFFFF if big else 0xFFFF
-        top = (pointer - size * len(values)) & mask
-        self._memory.probe_write(base + top, size * len(values))
+        for i in range(1, len(values) + 1):
+            self._memory.probe_write(base + ((pointer - size * i) & mask), size)
         for value in values:
             pointer = (pointer - size) & mask
             self._memory.write(base + pointer, size, value & (0xFFFFFFFF if size == 4 else 0xFFFF))

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from labkit.vm.machine.state import ExecutionPoint
 
-__all__ = ["EXCEPTION_NAMES", "Event", "EventKind"]
+__all__ = ["EXCEPTION_NAMES", "Event", "EventKind", "Row", "from_row"]
 
 EXCEPTION_NAMES = {
     0: "#DE divide error", 1: "#DB debug", 2: "NMI", 3: "#BP breakpoint", 4: "#OF overflow", 5: "#BR bound range",
@@ -32,6 +32,8 @@ class EventKind(StrEnum):
     DEVICE_WRITE = "device write"
     ROM_WRITE = "rom write"
     HALT = "halt"
+    INPUT = "input"
+    EDIT = "edit"
     STOP = "stop"
 
 
@@ -75,6 +77,16 @@ class Event:
         if kind is EventKind.HALT:
             return f"{value:,} instruction times skipped".replace(",", " ")
         return self.note or f"{number:08x}"
+
+
+Row = tuple[int, int, int, EventKind, int, int, int, str]
+"""An event while it waits to be looked at: instructions, branches, EIP, kind, number, value, linear, note."""
+
+
+def from_row(row: Row) -> Event:
+    """The event that a row stands for."""
+    instructions, branches, eip, kind, number, value, linear, note = row
+    return Event(ExecutionPoint(instructions, branches, eip), kind, number, value, linear, note)
 
 
 def _character(value: int) -> str:

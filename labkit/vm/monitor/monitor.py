@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable
 
 from labkit.vm.machine import Machine
+from labkit.vm.machine.clock import TSC_HZ
 from labkit.vm.machine.exit import Exit, ExitKind
 from labkit.vm.machine.machine import SETTLE
 from labkit.vm.machine.probes.cells import FRAME_BUCKET
 from labkit.vm.machine.processor import NEVER
 from labkit.vm.monitor.delivery import Delivery
 from labkit.vm.monitor.engine import Engine
-from labkit.vm.monitor.events import EXCEPTION_NAMES, Event, EventKind
+from labkit.vm.monitor.events import EXCEPTION_NAMES, Event, EventKind, Row
 from labkit.vm.monitor.hardware import HardwareAssist
 from labkit.vm.monitor.mmio import emulate
 from labkit.vm.monitor.stop import Stop, StopReason
@@ -27,6 +28,8 @@ BREATH = 20_000_000
 LIVE_BREATH_NS = 2_000_000
 MIPS_GUESS = 100
 IDLE_SLEEP_NS = 5_000_000
+LONGEST_IDLE = 3600 * TSC_HZ
+"""Instruction times (an hour) after which a halted guest with only masked timers is taken to wait for ever."""
 
 
 class Monitor:
@@ -41,6 +44,8 @@ class Monitor:
         self.machine = machine
         self.engine: Engine = HardwareAssist(machine.processor) if isinstance(engine, str) else engine
         self.on_event: list[Callable[[Event], None]] = []
+        self.log: list[Row] | None = None
+        """Where rows of events go when a log is kept: cheaper than events, which are made of rows when looked at."""
         self.counts = dict.fromkeys(COUNTED, 0)
         self._delivery = Delivery(machine.processor)
         self._wanted: str | None = None
@@ -58,14 +63,12 @@ class Monitor:
         def read_port(port: int, size: int) -> int:
             counts["port in"] += 1
             value = read(port, size)
-            if self.on_event:
-                self._emit(EventKind.PORT_IN, port, value)
+            self._emit(EventKind.PORT_IN, port, value)
             return value
 
         def write_port(port: int, size: int, value: int) -> None:
             counts["port out"] += 1
-            if self.on_event:
-                self._emit(EventKind.PORT_OUT, port, value)
+            self._emit(EventKind.PORT_OUT, port, value)
             write(port, size, value)
 
         processor.read_port, processor.write_port = read_port, write_port
@@ -114,8 +117,7 @@ class Monitor:
 
     def _end(self, reason: StopReason, message: str) -> Stop:
         stop = Stop(reason, message, self.machine.point)
-        if self.on_event:
-            self._emit(EventKind.STOP, note=str(reason))
+        self._emit(EventKind.STOP, note=str(reason))
         return stop
 
     # --- running
@@ -132,11 +134,18 @@ class Monitor:
                 gc.enable()
 
     def _run(self, goal: int) -> Stop:
+        machine = self.machine
         while True:
+            if machine.halted:
+                waited = self._halt()
+                if waited is not None:
+                    return waited
             self._service()
             ended = self._ended(goal)
             if ended is not None:
                 return ended
+            if machine.halted:
+                continue
             deadline, pause = self._deadlines(goal)
             stop = self._handle(self.engine.run(deadline, pause))
             if stop is not None:
@@ -159,8 +168,8 @@ class Monitor:
 
     def _interrupt(self, vector: int) -> None:
         self.counts["interrupt"] += 1
-        if self.on_event:
-            self._emit(EventKind.INTERRUPT, vector)
+        self.machine.halted = False
+        self._emit(EventKind.INTERRUPT, vector)
         if not self._delivery.interrupt(vector):
             self._shut_down(f"interrupt {vector:x}h")
 
@@ -181,7 +190,8 @@ class Monitor:
         elif kind is ExitKind.WINDOW:
             self.counts["interrupt window"] += 1
         elif kind is ExitKind.HALT:
-            return self._halt()
+            self.counts["hlt"] += 1
+            self.machine.halted = True
         elif kind is ExitKind.MMIO:
             return self._mmio(found)
         elif kind is ExitKind.ROM_WRITE:
@@ -206,8 +216,7 @@ class Monitor:
         else:
             self.counts["exception"] += 1
             kind, value = EventKind.EXCEPTION, found.error or 0
-        if self.on_event:
-            self._emit(kind, vector, value, found.address)
+        self._emit(kind, vector, value, found.address)
         if not (delivery.software(vector) if found.software else delivery.exception(vector, found.error)):
             name = EXCEPTION_NAMES.get(vector, f"vector {vector}")
             where = f" for {found.address:08x}" if vector == PAGE_FAULT else ""
@@ -217,55 +226,60 @@ class Monitor:
         self._last_fault, self._shutdown = what, True
 
     def _halt(self) -> Stop | None:
+        """The processor waits in HLT: pass the time until a device interrupts."""
         machine = self.machine
-        processor = machine.processor
-        self.counts["hlt"] += 1
+        processor, board = machine.processor, machine.board
         if not processor.registers.eflags & 0x200:
             return self._end(StopReason.HALTED, "HLT with interrupts off: the guest has switched itself off")
-        if processor.interrupt_pin or machine.pin_at != NEVER:
+        start = processor.idle
+        while not processor.interrupt_pin:
+            if self._stop_at == 0:
+                return None  # asked to stop, from outside the guest
             machine.update_pin()
             if processor.interrupt_pin:
-                return None
-        if machine.clock.live:
-            return self._sleep()
-        due = machine.device_deadline()
-        if due >= NEVER:
-            return self._end(StopReason.IDLE, "HLT, and no device will interrupt: type something, or give a timer")
-        skipped = max(0, due - processor.clock)
-        processor.skip(skipped)
-        if self.on_event:
-            self._emit(EventKind.HALT, value=skipped)
+                break
+            if machine.clock.live:
+                self._doze()
+                continue
+            due = machine.device_deadline()
+            if due >= NEVER or processor.idle - start > LONGEST_IDLE:
+                return self._end(StopReason.IDLE, "HLT, and no device will interrupt: it waits for input")
+            processor.skip(max(0, due - processor.clock))
+            board.on_time(machine.clock.now())
+        if processor.idle != start:
+            self._emit(EventKind.HALT, value=processor.idle - start)
         return None
 
-    def _sleep(self) -> None:
-        """Idle on the live clock: wait for the next device, or a while for input; HLT is left when one interrupts."""
-        machine = self.machine
-        while self._wanted is None and not machine.processor.interrupt_pin:
-            due, now = machine.board.deadline(), machine.clock.now()
-            if due is not None and due <= now:
-                machine.board.on_time(now)
-            else:
-                time.sleep(min(IDLE_SLEEP_NS if due is None else due - now, IDLE_SLEEP_NS) / 1e9)
+    def _doze(self) -> None:
+        """Idle on the live clock: wait for the next device, or a while for input."""
+        board, clock = self.machine.board, self.machine.clock
+        due, now = board.deadline(), clock.now()
+        if due is not None and due <= now:
+            board.on_time(now)
+        else:
+            time.sleep(min(IDLE_SLEEP_NS if due is None else due - now, IDLE_SLEEP_NS) / 1e9)
 
     def _mmio(self, found: Exit) -> Stop | None:
         self.counts["mmio"] += 1
-        if self.on_event:
-            self._emit(EventKind.DEVICE_WRITE if found.write else EventKind.DEVICE_READ, found.physical)
+        self._emit(EventKind.DEVICE_WRITE if found.write else EventKind.DEVICE_READ, found.physical)
         ended = emulate(self.machine, found)
         return self._handle(ended) if ended is not None else None
 
     def _rom_write(self, found: Exit) -> None:
         self.counts["rom write"] += 1
         self.machine.memory.state[found.physical >> 12] |= FRAME_BUCKET
-        if self.on_event:
-            self._emit(EventKind.ROM_WRITE, found.physical, note=f"{found.physical:08x} is read-only, nothing changes")
+        self._emit(EventKind.ROM_WRITE, found.physical, note=f"{found.physical:08x} is read-only, nothing changes")
 
     # --- telling
 
     def _emit(self, kind: EventKind, number: int = 0, value: int = 0, linear: int = 0, note: str = "") -> None:
-        event = Event(self.machine.point, kind, number, value, linear, note)
-        for listener in self.on_event:
-            listener(event)
+        if self.log is not None:
+            point = self.machine.point
+            self.log.append((point.instructions, point.branches, point.eip, kind, number, value, linear, note))
+        if self.on_event:
+            event = Event(self.machine.point, kind, number, value, linear, note)
+            for listener in self.on_event:
+                listener(event)
 
 
 COUNTED = (

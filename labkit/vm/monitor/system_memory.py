@@ -42,7 +42,7 @@ class SystemMemory:
 
     def probe_write(self, linear: int, size: int) -> None:
         """Check that `size` bytes can be written, before the first of them is."""
-        for address in {linear & 0xFFFFFFFF, (linear + size - 1) & 0xFFFFFFFF}:
+        for address in (linear & 0xFFFFFFFF, (linear + size - 1) & 0xFFFFFFFF):
             result = int(access.frame_for_write(self._cells, address))
             if result & access.FAULT:
                 raise self._fault(result)

@@ -19,16 +19,19 @@ from numba import cfunc, njit, types
 
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
+from labkit.vm.machine.probes.address import UNKNOWN, effective_address
 from labkit.vm.machine.probes.decode import (
     BRANCH,
     CX8,
     INFO_COUNT,
+    INVLPG,
     IO,
     REP,
     REP_FIRST,
     SENSITIVE,
     SYSENTER,
     TSC,
+    boundary,
     retired_before,
     survey,
 )
@@ -38,7 +41,7 @@ from labkit.vm.machine.probes.walk import WALK_FAULT, translate
 
 __all__ = [
     "CROSSING_BITS", "TABLE_ENTRIES", "accept", "block_bytes", "block_hook", "block_hook_native", "exact_clock",
-    "settle", "wide",
+    "settle", "settle_software", "wide",
 ]  # fmt: skip
 
 U = np.uint64
@@ -186,6 +189,19 @@ def settle(a, eip):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def settle_software(a, eip):  # type: ignore[no-untyped-def]
+    """INT n, INT3 or INTO has retired and ended its block at `eip`; INTO does so in the middle."""
+    base = U(load32(a[c.ENV] + U(layout.CS_BASE)))
+    offset, size = ((eip + base) & MASK32) - a[c.BLOCK], a[c.BLOCK_SIZE]
+    if offset < size:
+        done = retired_before(block_bytes(a, a[c.BLOCK], size), size, wide(a), offset)
+        a[c.CLOCK] -= (a[c.BLOCK_INFO] & U(INFO_COUNT)) - U(done)
+        if a[c.BLOCK_INFO] & U(BRANCH):
+            a[c.BRANCHES] -= U(1)
+        a[c.BLOCK_SIZE], a[c.BLOCK_INFO] = offset, U(done)
+
+
+@njit(cache=True)
 def exact_clock(a):  # type: ignore[no-untyped-def]
     """Instructions retired before the one that is executing now (inside a port, RDTSC or CPUID hook)."""
     size = a[c.BLOCK_SIZE]
@@ -234,10 +250,27 @@ def _restarted(a, linear, size, info):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def _hit_large_page(a):  # type: ignore[no-untyped-def]
+    """The last block ended with INVLPG (which changes no register): does its page belong to a large one?"""
+    size = a[c.BLOCK_SIZE]
+    if size == 0:
+        return True
+    start = block_bytes(a, a[c.BLOCK], size)
+    last = boundary(start, size, wide(a), np.int64(a[c.BLOCK_INFO] & U(INFO_COUNT)) - 1)
+    address = effective_address(a, start + U(last))
+    return address == UNKNOWN or load8(a[c.LARGE] + (address >> U(21))) != 0
+
+
+@njit(cache=True)
 def _attend(a, linear, size, info):  # type: ignore[no-untyped-def]
     """What the fast path found worth a look: 1 when the processor was stopped."""
     if a[c.MIXED]:
         _restarted(a, linear, size, info)
+    if a[c.ATTENTION] & U(c.ATTENTION_INVLPG):
+        a[c.ATTENTION] &= ~U(c.ATTENTION_INVLPG)
+        if _hit_large_page(a):
+            _stop(a, c.Stop.FLUSH)
+            return 1
     clock = a[c.CLOCK]
     after = clock + (info & U(INFO_COUNT))
     if clock >= a[c.DEADLINE]:
@@ -262,6 +295,8 @@ def _attend(a, linear, size, info):  # type: ignore[no-untyped-def]
     if info & U(REP_FIRST) and a[c.BLOCK] != linear:
         continued = a[c.BLOCK_INFO] & U(REP) and a[c.BLOCK] + a[c.BLOCK_SIZE] == linear + size
         a[c.REP_START] = clock - U(1) if continued else clock
+    if info & U(INVLPG):
+        a[c.ATTENTION] |= U(c.ATTENTION_INVLPG)
     return 0
 
 

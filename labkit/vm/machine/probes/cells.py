@@ -31,7 +31,7 @@ ALLOW = 12  # run the sensitive block at this address as it is, or any (ALLOW_AL
 # --- stopping
 STOP = 13  # why the hook stopped the processor: a Stop
 INTR = 14  # 1: the interrupt pin is raised
-ATTENTION = 62  # INTR | MIXED << 1: the fast path looks at this alone
+ATTENTION = 62  # INTR | MIXED << 1 | an INVLPG has run << 2: the fast path looks at this alone
 # --- faults and refused translations
 FAULT = 15  # why the fill refused: a Stop
 FAULT_PAGE = 16  # linear page
@@ -67,6 +67,7 @@ MMIO_RANGES = 4
 LIVE = 58  # 1: time comes from the host
 LIVE_START = 59  # host nanoseconds at guest time 0
 HOST_TIME = 60  # clock_gettime
+LARGE = 63  # u8 per 2 MB of linear addresses: some translation there came from a large page
 ENGINE = 61  # uc_engine, for STOP_FUNCTION
 # --- counts
 TLB_FILLS = 64
@@ -75,6 +76,8 @@ RDTSCS = 66
 SYSENTERS = 67
 DECODE_MISMATCH = 68
 BLOCK_COUNT = 69
+
+ATTENTION_INTR, ATTENTION_MIXED, ATTENTION_INVLPG = 1, 2, 4
 
 # frame state: a frame is data (writable, not executable), code (executable, not writable) or, when both happen on
 # one page, mixed (both; the processor then checks each store for code under it)
@@ -109,6 +112,7 @@ class Stop(IntEnum):
     CODE_FETCH = 9  # a fetch from a frame that may be writable somewhere
     MMIO = 10
     ROM_WRITE = 11
+    FLUSH = 13  # INVLPG has hit a large page: its other translations must go too
     NOWHERE = 12  # a fetch where there is no memory
 
 

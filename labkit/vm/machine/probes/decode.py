@@ -14,7 +14,7 @@ from numba import njit
 from labkit.vm.machine.probes.intrinsics import load8
 
 __all__ = [
-    "BRANCH", "CX8", "INFO_COUNT", "IO", "LENGTH", "REP", "REP_FIRST", "SENSITIVE", "SYSENTER", "TSC",
+    "BRANCH", "CX8", "INFO_COUNT", "INVLPG", "IO", "LENGTH", "REP", "REP_FIRST", "SENSITIVE", "SYSENTER", "TSC",
     "boundary", "instruction", "retired_before", "survey",
 ]  # fmt: skip
 
@@ -70,14 +70,15 @@ def _two_byte() -> npt.NDArray[np.uint8]:
 ONE, TWO = _one_byte(), _two_byte()
 
 # what `instruction` returns: length in the low 5 bits, then these kinds (the same bits serve a whole block)
-BRANCH = 1 << 16  # control transfer: jumps, calls, returns, loops, INT n, IRET, SYSENTER, SYSEXIT
+BRANCH = 1 << 16  # control transfer: jumps, calls, returns, loops, INT n, IRET, SYSENTER, SYSEXIT (not INTO)
 REP = 1 << 17  # repeated string instruction
 IO = 1 << 18  # IN, OUT, INS, OUTS: checked against IOPL and the I/O permission bitmap
 TSC = 1 << 19  # RDTSC: checked against CR4.TSD
 SYSENTER = 1 << 20
 CX8 = 1 << 21  # CMPXCHG8B: Unicorn gives it stale flags unless it begins a block (see processor.py)
 REP_FIRST = 1 << 22  # block only: its first instruction is REP
-SENSITIVE = 1 << 23  # block only: one of IO, TSC, SYSENTER, or CX8 behind another instruction
+SENSITIVE = 1 << 23  # block only: one of IO, TSC, SYSENTER, INVLPG, or CX8 behind another instruction
+INVLPG = 1 << 15  # must forget a large page whole; Unicorn knows 4 KB pages only
 INFO_COUNT = 0x3FF  # block only: number of instructions
 LENGTH = 0x1F
 
@@ -106,6 +107,8 @@ def instruction(p: int, wide: int) -> int:
         if op2 == 0x38 or op2 == 0x3A:
             i += np.uint64(1)
             attributes = np.uint8(MODRM if op2 == 0x38 else MODRM | IMM8)
+        elif op2 == 0x01 and (load8(p + i) >> 3) & 7 == 7 and load8(p + i) < 0xC0:
+            kind = INVLPG
         elif op2 == 0x31:
             kind = TSC
         elif op2 == 0x34:
@@ -122,7 +125,7 @@ def instruction(p: int, wide: int) -> int:
             kind = BRANCH
         elif op == 0xC2 or op == 0xC3 or op == 0xCA or op == 0xCB or op == 0xCF:
             kind = BRANCH
-        elif 0xCC <= op <= 0xCE:
+        elif op == 0xCC or op == 0xCD:
             kind = BRANCH
         elif op == 0xFF and 2 <= ((load8(p + i) >> 3) & 7) <= 5:
             kind = BRANCH
@@ -175,7 +178,7 @@ def survey(p: int, size: int, wide: int) -> int:
         if first and found & REP:
             kinds |= REP_FIRST
         kinds = (kinds & ~(BRANCH | REP)) | (found & ~LENGTH)
-        if found & (IO | TSC | SYSENTER) or (found & CX8 and not first):
+        if found & (IO | TSC | SYSENTER | INVLPG) or (found & CX8 and not first):
             sensitive = SENSITIVE
         first = 0
         count += 1

@@ -17,7 +17,7 @@ from labkit.vm.machine.probes.block import settle
 from labkit.vm.machine.probes.decode import ONE, PREFIX
 from labkit.vm.machine.probes.flags import mend_flags
 from labkit.vm.machine.probes.intrinsics import load8, load16, load32, store8, store32, store64
-from labkit.vm.machine.probes.walk import WALK_EXECUTE, WALK_FAULT, WALK_WRITE, mark_dirty, translate
+from labkit.vm.machine.probes.walk import WALK_EXECUTE, WALK_FAULT, WALK_LARGE, WALK_WRITE, mark_dirty, translate
 
 __all__ = ["tlb_fill"]
 
@@ -159,6 +159,10 @@ def _fill(a, va, access, result):  # type: ignore[no-untyped-def]
         granted = translate(a, va, write, fetch, False, True)
     if granted & U(WALK_FAULT):
         return _refuse(a, c.Stop.PAGE_FAULT, va, U(0), granted & U(0x1F), access)
+    if granted & U(WALK_LARGE):  # 2 MB at least, maybe 4: note both halves
+        half = a[c.LARGE] + ((va >> U(22)) << U(1))
+        store8(half, np.uint8(1))
+        store8(half + U(1), np.uint8(1))
     page = granted & U(0x0000FFFFFFFFF000)
     if a[c.ALIAS_FRAME] and page == (a[c.ALIAS_FRAME] - U(1)) << U(12) and not fetch:
         return _grant(result, a[c.ALIAS_TARGET], R | W)

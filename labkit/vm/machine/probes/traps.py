@@ -6,7 +6,7 @@ from numba import cfunc, njit, types
 from labkit.vm.machine.clock import NS_PER_INSTRUCTION
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
-from labkit.vm.machine.probes.block import exact_clock, settle
+from labkit.vm.machine.probes.block import exact_clock, settle, settle_software
 from labkit.vm.machine.probes.flags import mend_flags
 from labkit.vm.machine.probes.intrinsics import call_clock, call_stop, load32, load64, store32, store64
 
@@ -38,8 +38,11 @@ def exception_hook(_engine, vector, a):  # type: ignore[no-untyped-def]
     a[c.SOFTWARE] = U(load32(a[c.IS_SOFTWARE]))
     a[c.ERROR] = U(load32(a[c.ERROR_CODE]))
     a[c.STOP] = U(c.Stop.EXCEPTION)
-    if a[c.SOFTWARE] == 0 and vector != DEBUG_EXCEPTION:
-        settle(a, U(load32(a[c.ENV] + U(layout.EIP))))
+    eip = U(load32(a[c.ENV] + U(layout.EIP)))
+    if a[c.SOFTWARE]:
+        settle_software(a, eip)
+    elif vector != DEBUG_EXCEPTION:
+        settle(a, eip)
     mend_flags(a[c.ENV])
     call_stop(a[c.STOP_FUNCTION], a[c.ENGINE])
 

@@ -27,7 +27,7 @@ PAE_RESERVED = U(0x7FFFFFF000000000)  # physical addresses have 36 bits
 FRAME_MASK = U(0x0000000FFFFFF000)
 ONES = U(0xFFFFFFFF)
 
-WALK_FAULT, WALK_READ, WALK_WRITE, WALK_EXECUTE = 1 << 62, 1, 2, 4
+WALK_FAULT, WALK_READ, WALK_WRITE, WALK_EXECUTE, WALK_LARGE = 1 << 62, 1, 2, 4, 8
 
 
 @njit(cache=True)
@@ -87,7 +87,7 @@ def translate(a, va, write, fetch, user, touch):  # type: ignore[no-untyped-def]
     cr4 = load32(env + U(layout.CR4))
     pae = (cr4 & np.uint32(0x20)) != 0
     nx_on = pae and (load32(env + U(layout.EFER)) & np.uint32(0x800)) != 0
-    reserved, rights = U(0), U(0)
+    reserved, rights, large = U(0), U(0), U(0)
     if pae:
         reserved = PAE_RESERVED if nx_on else PAE_RESERVED | NX
         pointer = _entry64(a, (cr3 & U(0xFFFFFFE0)) + ((va >> U(27)) & U(0x18)))
@@ -108,6 +108,7 @@ def translate(a, va, write, fetch, user, touch):  # type: ignore[no-untyped-def]
         return _fault(U(9), write, user, fetch, nx_on)
     at, entry = pde_at, pde
     if pde & LARGE and (pae or cr4 & np.uint32(0x10)):
+        large = U(WALK_LARGE)
         if pae:
             reserved |= U(0x1FE000)
             page = (pde & U(0xFFFE00000)) | (va & U(0x1FF000))
@@ -146,4 +147,4 @@ def translate(a, va, write, fetch, user, touch):  # type: ignore[no-untyped-def]
         granted |= U(WALK_WRITE)
     if rights & NX:
         granted |= U(WALK_EXECUTE)
-    return page | granted
+    return page | granted | large
