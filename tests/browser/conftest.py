@@ -23,6 +23,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,7 +42,7 @@ def leave_out(reason: str) -> None:
     (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: while it lives, no other test can use asyncio.run
 def browser() -> Iterator[Any]:
     """Playwright's handle of the system's Chromium."""
     executable = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -158,10 +159,12 @@ def stop_server(server: Server) -> None:
 @pytest.fixture(scope="session")
 def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """JupyterLab as labkit starts it, in a temporary folder, for the whole session."""
+    if not find_spec("jupyterlab"):
+        leave_out("JupyterLab is not installed: pip install labkit")
     home = tmp_path_factory.mktemp("lab")
     root = home / "notebooks"
     root.mkdir()
-    server = start_server(home, root, [sys.executable, "-m", "jupyterlab", "--no-browser"])
+    server = start_server(home, root, [sys.executable, "-m", "labkit", "lab", str(root), "--no-browser"])
     yield server
     stop_server(server)
 
