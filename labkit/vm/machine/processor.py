@@ -445,6 +445,16 @@ class Processor:
         """Forget all translated code."""
         self._uc.ctl_flush_tb()
 
+    def map_callbacks(self, physical: int, size: int, read: Any, write: Any) -> None:
+        """Physical addresses whose loads and stores go to two compiled callbacks."""
+        cells = ctypes.c_void_p(self.array.ctypes.data)
+        error = uclib.uc_mmio_map(
+            self._engine, ctypes.c_uint64(physical), ctypes.c_size_t(size),
+            ctypes.c_void_p(read.address), cells, ctypes.c_void_p(write.address), cells,
+        )  # fmt: skip
+        if error != OK:
+            raise layout.LayoutError(f"callbacks for an address were refused (error {error})")
+
     def add_hook(self, kind: int, function: Any, first: int, last: int) -> Any:
         """Add a compiled observing hook over linear `first`..`last`; takes effect after `flush_code`."""
         return self._compiled(kind, function, first=first, last=last)

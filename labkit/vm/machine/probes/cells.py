@@ -79,6 +79,20 @@ BLOCK_COUNT = 69
 
 ATTENTION_INTR, ATTENTION_MIXED, ATTENTION_INVLPG = 1, 2, 4
 
+# --- observers (probes/watch.py): what is watched, and the clock of the first and last hit
+WATCH_FRAME = 72  # physical frame + 1 that is reached through WATCH_PAGE, 0 = none
+WATCH_PLACE = 73  # offset of the watched bytes in it
+WATCH_SIZE = 74
+WATCH_REGISTER = 75
+WATCH_FROM = 76  # only hits from this clock
+WATCH_UNTIL = 77  # and before this one
+WATCH_FIRST = 78
+WATCH_LAST = 79
+WATCH_COUNT = 80
+WATCH_VALUE = 81  # what the last hit wrote; the register's last value
+WATCH_WIDTH = 82  # bytes that it wrote
+WATCH_OFFSET = 83  # where in the frame
+
 # frame state: a frame is data (writable, not executable), code (executable, not writable) or, when both happen on
 # one page, mixed (both; the processor then checks each store for code under it)
 FRAME_CODE = 1
@@ -95,6 +109,7 @@ VOID_PAGE = ABOVE  # reads all ones
 BUCKET_PAGE = ABOVE + 0x1000  # takes writes that go nowhere
 ALIAS_PAGE = ABOVE + 0x2000  # stands in for a device's registers during one instruction
 ABOVE_SIZE = 0x3000
+WATCH_PAGE = ABOVE + 0x10000  # the watched frame, by callbacks
 
 
 class Stop(IntEnum):

@@ -127,6 +127,7 @@ def _memory(a, va, page, granted, access, result):  # type: ignore[no-untyped-de
         if may_write and executable and load8(a[c.DIRTY] + frame):
             return _grant(result, page, R | W | X)
         return _grant(result, page, R | X)
+    target = U(c.WATCH_PAGE) if a[c.WATCH_FRAME] == frame + U(1) and not executable else page
     if access == WRITE:
         if state & c.FRAME_ROM:
             if state & c.FRAME_BUCKET:
@@ -136,13 +137,13 @@ def _memory(a, va, page, granted, access, result):  # type: ignore[no-untyped-de
             return _refuse(a, c.Stop.CODE_WRITE, va, page, U(0), access)
         mark_dirty(a, frame)
         store8(at, np.uint8(state | c.FRAME_WRITABLE))
-        return _grant(result, page, U(R | W) | executable)
+        return _grant(result, target, U(R | W) | executable)
     if executable and not (granted & U(WALK_EXECUTE)):
-        return _grant(result, page, R)
+        return _grant(result, target, R)
     if may_write and not (state & c.FRAME_CODE) and load8(a[c.DIRTY] + frame):
         store8(at, np.uint8(state | c.FRAME_WRITABLE))
-        return _grant(result, page, U(R | W) | executable)
-    return _grant(result, page, U(R) | executable)
+        return _grant(result, target, U(R | W) | executable)
+    return _grant(result, target, U(R) | executable)
 
 
 @njit(cache=True)

@@ -1,0 +1,180 @@
+"""Unicorn itself: the raw calls that the processor is made of, typed.
+
+No policy lives here. Addresses of code are linear; hooks are compiled functions whose user data is the cells, or
+Python callables for the few instructions that come to Python.
+"""
+
+import ctypes
+from collections.abc import Callable
+from enum import IntEnum
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import cfunc, types
+from unicorn import UC_ARCH_X86, UC_MODE_32, UC_PROT_ALL, Uc, unicorn_const
+from unicorn import x86_const as x86
+from unicorn.unicorn_py3.unicorn import uclib
+
+from labkit.vm.machine.probes.intrinsics import store32, store64
+from labkit.vm.machine.probes.layout import LayoutError, find_layout
+
+__all__ = [
+    "EXCEPTION", "INVALID_INSTRUCTION", "OK", "Emulator", "Hook", "HookedInstruction", "fault_address_offset",
+]  # fmt: skip
+
+MODEL = x86.UC_CPU_X86_COREDUO
+OK, INVALID_INSTRUCTION, EXCEPTION = 0, unicorn_const.UC_ERR_INSN_INVALID, unicorn_const.UC_ERR_EXCEPTION
+WRITE = 1 << 30  # uc_ctl: the call sets something; the number of its arguments stands from bit 26 on
+CTL_TLB_FLUSH = ctypes.c_int(unicorn_const.UC_CTL_TLB_FLUSH | WRITE)
+CTL_REMOVE = ctypes.c_int(unicorn_const.UC_CTL_TB_REMOVE_CACHE | WRITE | 2 << 26)
+CTL_EXITS = ctypes.c_int(unicorn_const.UC_CTL_UC_EXITS | WRITE | 1 << 26)
+
+
+class Hook(IntEnum):
+    """Kinds of hooks."""
+
+    BLOCK = unicorn_const.UC_HOOK_BLOCK
+    CODE = unicorn_const.UC_HOOK_CODE  # before each instruction
+    EXCEPTION = unicorn_const.UC_HOOK_INTR
+    INSTRUCTION = unicorn_const.UC_HOOK_INSN  # instead of a `HookedInstruction`
+    TLB_FILL = unicorn_const.UC_HOOK_TLB_FILL
+
+
+class HookedInstruction(IntEnum):
+    """Instructions that Unicorn leaves to a hook."""
+
+    IN = x86.UC_X86_INS_IN
+    OUT = x86.UC_X86_INS_OUT
+    CPUID = x86.UC_X86_INS_CPUID
+    RDTSC = x86.UC_X86_INS_RDTSC
+    SYSENTER = x86.UC_X86_INS_SYSENTER
+
+
+class Emulator:
+    """One Unicorn engine for 32-bit x86. Raises `LayoutError` where it is not the supported one."""
+
+    def __init__(self) -> None:
+        self._uc: Any = Uc(UC_ARCH_X86, UC_MODE_32)
+        self._uc.ctl_set_cpu_model(MODEL)
+        self.layout = find_layout(self._uc)
+        self._handle = self._uc._uch  # noqa: SLF001  (the binding gives its handle no public name)
+        self._uc.ctl_exits_enabled(True)
+
+    @property
+    def address(self) -> int:
+        """Host address of the engine."""
+        return int(self._handle.value)
+
+    @property
+    def stop_function(self) -> int:
+        """Host address of `uc_emu_stop`, which compiled hooks call with the engine's address."""
+        return int(ctypes.cast(uclib.uc_emu_stop, ctypes.c_void_p).value or 0)
+
+    def map(self, physical: int, size: int, host: int) -> None:
+        """Let host memory be guest-physical memory."""
+        self._uc.mem_map_ptr(physical, size, UC_PROT_ALL, host)
+
+    # --- hooks
+
+    def answer_translations(self) -> None:
+        """From now on the TLB-fill hook translates addresses, not Unicorn."""
+        self._uc.ctl_set_tlb_mode(unicorn_const.UC_TLB_VIRTUAL)
+
+    def hook(
+        self,
+        kind: int,
+        function: Any,
+        data: int,
+        *,
+        instruction: HookedInstruction | None = None,
+        first: int = 1,
+        last: int = 0,
+    ) -> ctypes.c_size_t:
+        """Add a compiled hook over `first`..`last` (default all); `instruction` is for `Hook.INSTRUCTION`."""
+        handle = ctypes.c_size_t()
+        extra = () if instruction is None else (ctypes.c_int(instruction),)
+        error = uclib.uc_hook_add(
+            self._handle, ctypes.byref(handle), ctypes.c_int(kind), ctypes.c_void_p(function.address),
+            ctypes.c_void_p(data), ctypes.c_uint64(first), ctypes.c_uint64(last), *extra,
+        )  # fmt: skip
+        if error != OK:
+            raise LayoutError(f"a compiled hook was refused (error {error})")
+        return handle
+
+    def hook_python(self, instruction: HookedInstruction, function: Callable[..., Any]) -> None:
+        """Call Python for each such instruction."""
+        self._uc.hook_add(int(Hook.INSTRUCTION), function, None, 1, 0, int(instruction))
+
+    def unhook(self, handle: ctypes.c_size_t) -> None:
+        """Remove a compiled hook; code that was translated with it keeps it."""
+        uclib.uc_hook_del(self._handle, handle)
+
+    # --- running
+
+    def start(self, eip: int) -> int:
+        """Run from `eip` until something stops it; Unicorn's error number, `OK` for none."""
+        return int(uclib.uc_emu_start(self._handle, eip, 0, 0, 0))
+
+    def set_exits(self, *addresses: int) -> None:
+        """Code that is translated from now on ends before these linear addresses and stops there."""
+        array = (ctypes.c_uint64 * len(addresses))(*addresses)
+        uclib.uc_ctl(self._handle, CTL_EXITS, array, ctypes.c_size_t(len(addresses)))
+
+    def drop_code(self, first: int, end: int) -> None:
+        """Forget the translations of code from `first` up to `end`."""
+        uclib.uc_ctl(self._handle, CTL_REMOVE, ctypes.c_uint64(first), ctypes.c_uint64(end))
+
+    def drop_all_code(self) -> None:
+        """Forget all translated code."""
+        self._uc.ctl_flush_tb()
+
+    def flush_tlb(self) -> None:
+        """Forget all translations of addresses."""
+        uclib.uc_ctl(self._handle, CTL_TLB_FLUSH)
+
+    @property
+    def fault_address(self) -> int:
+        """The exact linear address of the access that was refused last."""
+        return int(ctypes.c_uint64.from_address(self.address + fault_address_offset()).value) & 0xFFFFFFFF
+
+    def close(self) -> None:
+        """Free the engine; nothing else may be called afterwards."""
+        self._uc = None
+
+
+# --- where the address of a refused access is kept
+
+PAGE, REFUSED = 0x1000, 0x12345679
+LOAD = b"\xa1" + REFUSED.to_bytes(4, "little") + b"\xf4"  # mov eax, [REFUSED]; hlt
+READ_WRITE_EXECUTE = 7
+
+
+@cfunc(types.uint8(types.voidptr, types.uint64, types.int32, types.uint64, types.voidptr), cache=True)
+def _fill_one_page(_engine, va, _access, result, _data):  # type: ignore[no-untyped-def]
+    if va != PAGE:
+        return np.uint8(0)
+    store64(result, va)
+    store32(result + np.uint64(8), np.uint32(READ_WRITE_EXECUTE))
+    return np.uint8(1)
+
+
+@cache
+def fault_address_offset() -> int:
+    """Offset in the engine of the address of a refused access: found by a load that is refused.
+
+    Raises `LayoutError` where it does not show up.
+    """
+    emulator = Emulator()
+    emulator.answer_translations()
+    emulator.hook(Hook.TLB_FILL, _fill_one_page, 0)
+    raw = ctypes.create_string_buffer(2 * PAGE)
+    host = (ctypes.addressof(raw) + PAGE - 1) & ~(PAGE - 1)
+    ctypes.memmove(host, LOAD, len(LOAD))
+    emulator.map(PAGE, PAGE, host)
+    error = emulator.start(PAGE)
+    found = ctypes.string_at(emulator.address, 0x2000).find(REFUSED.to_bytes(8, "little"))
+    if error != EXCEPTION or found < 0:
+        raise LayoutError("the address of a refused access was not found")
+    emulator.close()
+    return found
