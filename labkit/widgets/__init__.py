@@ -1,0 +1,5 @@
+"""Views: pictures and widgets of what the machine and the mechanisms hold. Nothing here computes machine facts.
+
+Every picture has three faces that say the same: `print(picture)` is text, a saved notebook shows a static SVG, and
+JupyterLab shows that SVG in its own theme, to be copied as SVG or as text.
+"""

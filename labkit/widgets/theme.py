@@ -1,0 +1,24 @@
+"""Colours by meaning, read from tokens.css: one source for the pages' style and for the static pictures."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+__all__ = ["MEANINGS", "STATIC", "css", "tokens"]
+
+STATIC = Path(__file__).parent
+MEANINGS = ("guest", "monitor", "hardware", "fault", "new", "pending")
+
+
+def css(*names: str) -> str:
+    """The text of style sheets beside this file, tokens first."""
+    return "\n".join((STATIC / name).read_text("utf-8") for name in ("tokens.css", *names))
+
+
+@cache
+def tokens(*, dark: bool = False) -> dict[str, str]:
+    """Each token's colour in the light or the dark theme: `{"guest": "#0068a3", ...}`."""
+    selector = r'\[data-jp-theme-light="false"\] \.lk' if dark else r"(?m:^\.lk)"
+    block = re.search(selector + r" \{([^}]*)\}", css())
+    assert block, "tokens.css has lost its colours"
+    return dict(re.findall(r"--lk-([\w-]+): (#[0-9a-f]{6});", block[1]))
