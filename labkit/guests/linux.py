@@ -8,7 +8,7 @@ Source: Linux, Documentation/arch/x86/boot.rst.
 import struct
 from dataclasses import dataclass, replace
 
-from labkit.guests import cache, compression, elf, files, layout
+from labkit.guests import cache, compression, elf, files, kallsyms, layout
 from labkit.guests.core import Core, from_elf
 from labkit.guests.errors import GuestError
 from labkit.vm.machine.boot import BootImage, Placement
@@ -139,6 +139,9 @@ def unpacked_kernel(data: bytes, header: SetupHeader) -> bytes:
 
 def _unpacked(data: bytes, header: SetupHeader, memory: int) -> Core:
     kernel = from_elf(unpacked_kernel(data, header), memory)
+    if not kernel.symbols:
+        found = max((kallsyms.find(p.data) for p in kernel.placements), key=len, default=())
+        kernel = replace(kernel, symbols=found)
     # The kernel also uses what lies between its end and pref_address + init_size (its first page tables).
     more = max(header.preferred + header.init_size - kernel.end, 0)
     room = layout.Extent(kernel.end, more, "the kernel's start-up area")

@@ -9,12 +9,18 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from labkit.guests.errors import GuestError
 from labkit.vm.machine.boot import BootImage, Placement
 
 MEMORY = 64 << 20
+
+settings.register_profile(
+    "labkit", deadline=5000
+)  # the bound on time of every damaged file, on a busy machine
+settings.load_profile("labkit")
 
 
 def elf_image(
