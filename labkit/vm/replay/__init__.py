@@ -1,0 +1,12 @@
+"""Lab 4: event log, recorder, replayer; and the timeline, which is record and replay plus checkpoints.
+
+The one idea: a run is its initial state plus the few things that came from outside, so any moment of it can be had
+again. Entry object: `Timeline`. Read first: `timeline.py`, then `search.py`.
+"""
+
+from labkit.vm.replay.breakpoints import Breakpoint, Breakpoints, Hit, Watchpoint
+from labkit.vm.replay.event_log import EventLog
+from labkit.vm.replay.search import Write
+from labkit.vm.replay.timeline import Timeline, TimelineError
+
+__all__ = ["Breakpoint", "Breakpoints", "EventLog", "Hit", "Timeline", "TimelineError", "Watchpoint", "Write"]

@@ -1,0 +1,117 @@
+"""Breakpoints and watchpoints: what to stop at, forward or in reverse."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from labkit.vm.machine.state import GENERAL, ExecutionPoint
+from labkit.vm.monitor.events import EventKind
+
+__all__ = ["Breakpoint", "Breakpoints", "Hit", "Watchpoint"]
+
+
+@dataclass(frozen=True, slots=True)
+class Breakpoint:
+    """Stop before an instruction in `first`..`last` (linear, inclusive), or at events of a kind."""
+
+    first: int = 0
+    last: int = 0
+    kind: EventKind | None = None
+
+    @classmethod
+    def at(cls, address: int) -> "Breakpoint":
+        """Before the instruction at a linear address."""
+        return cls(address, address)
+
+    @classmethod
+    def range(cls, first: int, last: int) -> "Breakpoint":
+        """Before any instruction from `first` to `last` inclusive. Raises `ValueError` for an empty range."""
+        if last < first:
+            raise ValueError(f"breakpoint range {first:08x}..{last:08x} is empty: give the lower address first")
+        return cls(first, last)
+
+    @classmethod
+    def event(cls, kind: EventKind | str) -> "Breakpoint":
+        """At each event of a kind. Raises `ValueError` for a kind that does not exist."""
+        return cls(kind=EventKind(kind))
+
+    def __str__(self) -> str:
+        if self.kind is not None:
+            return f"event {self.kind}"
+        return f"at {self.first:08x}" if self.first == self.last else f"in {self.first:08x}..{self.last:08x}"
+
+
+@dataclass(frozen=True, slots=True)
+class Watchpoint:
+    """Stop after a store to `size` bytes at a linear address, or after a change of a register."""
+
+    linear: int = 0
+    size: int = 0
+    register: str = ""
+
+    @classmethod
+    def memory(cls, linear: int, size: int = 4) -> "Watchpoint":
+        """Stores to 1..4096 bytes that lie on one page. Raises `ValueError` otherwise."""
+        if size < 1 or linear % 4096 + size > 4096:
+            raise ValueError(f"watchpoint of {size} bytes at {linear:08x}: give bytes that lie on one page")
+        return cls(linear, size)
+
+    @classmethod
+    def of_register(cls, name: str) -> "Watchpoint":
+        """Changes of a general register. Raises `ValueError` for another name."""
+        if name not in GENERAL:
+            raise ValueError(f"register {name!r}: give one of {', '.join(GENERAL)}")
+        return cls(register=name)
+
+    def __str__(self) -> str:
+        return f"register {self.register}" if self.register else f"{self.size} bytes at {self.linear:08x}"
+
+
+Stopper = Breakpoint | Watchpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Where a run stopped, and at what."""
+
+    point: ExecutionPoint
+    what: Stopper
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.point}"
+
+
+@dataclass(slots=True)
+class Breakpoints:
+    """The set that `run_to` stops at."""
+
+    _all: dict[Stopper, None] = field(default_factory=dict)
+
+    def add(self, what: Stopper) -> None:
+        """Add one; adding twice changes nothing."""
+        self._all[what] = None
+
+    def remove(self, what: Stopper) -> None:
+        """Remove one; nothing happens if it is not there."""
+        self._all.pop(what, None)
+
+    def toggle(self, address: int) -> bool:
+        """Set or clear the breakpoint at an address; whether it is set now."""
+        what = Breakpoint.at(address)
+        if what in self._all:
+            self.remove(what)
+            return False
+        self.add(what)
+        return True
+
+    def clear(self) -> None:
+        """Remove all."""
+        self._all.clear()
+
+    def __iter__(self) -> Iterator[Stopper]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __contains__(self, what: object) -> bool:
+        return what in self._all
