@@ -1,7 +1,7 @@
 """Unicorn itself: the raw calls that the processor is made of, typed.
 
-No policy lives here. Addresses of code are linear; hooks are compiled functions whose user data is the cells, or
-Python callables for the few instructions that come to Python.
+No policy lives here. Addresses of code are linear; hooks are compiled functions whose user data is the cells,
+or Python callables for the few instructions that come to Python.
 """
 
 import ctypes
@@ -76,6 +76,15 @@ class Emulator:
         self._uc.mem_map_ptr(physical, size, UC_PROT_ALL, host)
 
     # --- hooks
+
+    def map_callbacks(self, physical: int, size: int, read: Any, write: Any, user_data: int) -> None:
+        """Send loads and stores of physical addresses to two compiled callbacks. Raises `LayoutError`."""
+        error = uclib.uc_mmio_map(
+            self._handle, ctypes.c_uint64(physical), ctypes.c_size_t(size), ctypes.c_void_p(read.address),
+            ctypes.c_void_p(user_data), ctypes.c_void_p(write.address), ctypes.c_void_p(user_data),
+        )  # fmt: skip
+        if error != OK:
+            raise LayoutError(f"callbacks for an address were refused (error {error})")
 
     def answer_translations(self) -> None:
         """From now on the TLB-fill hook translates addresses, not Unicorn."""

@@ -1,0 +1,149 @@
+"""The processor core: Unicorn, the cells and the compiled hooks put together; runs one stretch at a time.
+
+A stretch ends for a `Stop`; what to make of it is the processor's business (processor.py).
+"""
+
+import ctypes
+from typing import Any
+
+import numpy as np
+
+from labkit.vm.machine.memory import FRAME_SIZE, Memory
+from labkit.vm.machine.probes import block, decode, fill, traps
+from labkit.vm.machine.probes import cells as c
+from labkit.vm.machine.probes.emulator import (
+    EXCEPTION,
+    INVALID_INSTRUCTION,
+    OK,
+    Emulator,
+    Hook,
+    HookedInstruction,
+    fault_address_offset,
+)
+from labkit.vm.machine.registers import RegisterFile
+
+__all__ = ["Core"]
+
+UD = 6
+
+
+class Core:
+    """Engine, cells, registers and the tables of the compiled hooks, on a given memory."""
+
+    def __init__(self, memory: Memory, mmu: str) -> None:
+        self.memory = memory
+        self.emulator = Emulator()
+        fault_address_offset()  # a wheel without it is refused now, not at the first page fault
+        self.array = c.new_cells()
+        self.cells: Any = (ctypes.c_uint64 * c.CELLS).from_address(self.array.ctypes.data)
+        layout = self.emulator.layout
+        self.registers = RegisterFile(layout.registers, layout.debug)
+        self.pages = np.zeros(1 << 20, np.uint32)
+        self.blocks = np.zeros(block.TABLE_ENTRIES, np.uint64)
+        self.crossing = np.zeros(3 << block.CROSSING_BITS, np.uint64)
+        self._large = np.zeros(2048, np.uint8)
+        self._scratch = np.zeros(8192 + 4096 + 64, np.uint8)
+        self._raw = (ctypes.c_uint8 * (c.ABOVE_SIZE + FRAME_SIZE))()
+        self.above = self._map_memory()
+        self._fill_cells()
+        self._hook(mmu)
+
+    def _map_memory(self) -> Any:
+        """Map RAM, and pages of our own above 4 GB; those."""
+        self.emulator.map(0, self.memory.size, self.memory.address)
+        start = (ctypes.addressof(self._raw) + FRAME_SIZE - 1) & ~(FRAME_SIZE - 1)
+        above = np.ctypeslib.as_array((ctypes.c_uint8 * c.ABOVE_SIZE).from_address(start))
+        above[:FRAME_SIZE] = 0xFF
+        self.emulator.map(c.ABOVE, c.ABOVE_SIZE, start)
+        return above
+
+    def _fill_cells(self) -> None:
+        a, layout = self.array, self.emulator.layout
+        self.memory.attach(a)
+        a[c.ENV], a[c.OLD_EXCEPTION] = layout.registers, layout.old_exception
+        a[c.IS_SOFTWARE], a[c.ERROR_CODE] = layout.is_software, layout.error_code
+        a[c.PAGES], a[c.BLOCKS] = self.pages.ctypes.data, self.blocks.ctypes.data
+        a[c.CROSSING], a[c.LARGE] = self.crossing.ctypes.data, self._large.ctypes.data
+        a[c.SCRATCH] = self._scratch.ctypes.data
+        a[c.STOP_FUNCTION], a[c.ENGINE] = self.emulator.stop_function, self.emulator.address
+
+    def _hook(self, mmu: str) -> None:
+        if mmu == "labkit":
+            self.emulator.answer_translations()
+            self.hook(Hook.TLB_FILL, fill.tlb_fill)
+        self.hook(Hook.BLOCK, block.block_hook if mmu == "labkit" else block.block_hook_native)
+        self.hook(Hook.EXCEPTION, traps.exception_hook)
+        self.hook(Hook.INSTRUCTION, traps.rdtsc_hook, instruction=HookedInstruction.RDTSC)
+        self.hook(Hook.INSTRUCTION, traps.sysenter_hook, instruction=HookedInstruction.SYSENTER)
+
+    def hook(self, kind: int, function: Any, **over: Any) -> ctypes.c_size_t:
+        """Add a compiled hook that works on the cells; see `Emulator.hook`."""
+        return self.emulator.hook(kind, function, self.array.ctypes.data, **over)
+
+    # --- running
+
+    def start(self) -> int:
+        """One stretch; why it ended as a `Stop`: NONE for HLT or a given exit address, -1 for a failure."""
+        cells = self.cells
+        cells[c.STOP] = 0
+        error = self.emulator.start(self.registers.eip)
+        if error == OK:
+            return int(cells[c.STOP])
+        if error == EXCEPTION and cells[c.FAULT]:
+            stop = int(cells[c.FAULT])
+            cells[c.FAULT] = 0
+            return stop
+        if error == INVALID_INSTRUCTION:
+            block.settle(self.array, np.uint64(self.registers.eip))
+            cells[c.VECTOR], cells[c.SOFTWARE] = UD, 0
+            return c.Stop.EXCEPTION
+        cells[c.VECTOR] = error
+        return -1
+
+    def attend(self, bit: int, on: bool) -> None:
+        """Let the block hook's fast path look at something, or no longer."""
+        seen = self.cells[c.ATTENTION]
+        self.cells[c.ATTENTION] = seen | bit if on else seen & ~bit
+
+    def fault_address(self) -> int:
+        """Linear address of the refused access; of a fetch across a page end the start of the second page."""
+        page = int(self.cells[c.FAULT_PAGE])
+        exact = self.emulator.fault_address
+        return exact if exact & ~0xFFF == page else page
+
+    # --- blocks of code
+
+    def code(self, start: int, size: int) -> bytes:
+        """Bytes of code that has been fetched, at a linear address."""
+        where = block.block_bytes(self.array, np.uint64(start), np.uint64(size))
+        return ctypes.string_at(int(where), size)
+
+    def offset(self, start: int, size: int, count: int) -> int:
+        """Byte offset of instruction number `count` (from 0) in a block; `size` where there are fewer."""
+        where = block.block_bytes(self.array, np.uint64(start), np.uint64(size))
+        return int(decode.boundary(where, np.uint64(size), block.wide(self.array), count))
+
+    def forget_block(self, linear: int, size: int) -> None:
+        """Drop the translation of code that is running, by linear address."""
+        self.cells[c.MAINTENANCE] = 1
+        self.emulator.drop_code(linear, linear + size)
+        self.cells[c.MAINTENANCE] = 0
+
+    def forget_frame(self, frame: int) -> None:
+        """Drop all translations made from a physical frame."""
+        first = c.ABOVE + frame * FRAME_SIZE
+        self.emulator.drop_code(first, first + FRAME_SIZE)
+
+    def forget_decoded(self) -> None:
+        """Drop what is known about all blocks."""
+        self.blocks[:] = 0
+        self.crossing[:] = 0
+
+    # --- the TLB
+
+    def flush_tlb(self) -> None:
+        """Forget all translations of addresses (not of code)."""
+        self.emulator.flush_tlb()
+        state = self.memory.state
+        np.bitwise_and(state, np.uint8(0xFF & ~c.FRAME_WRITABLE), out=state)
+        self._large[:] = 0
