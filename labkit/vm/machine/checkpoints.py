@@ -22,7 +22,7 @@ import numpy.typing as npt
 from labkit.vm.machine.memory import FRAME_SIZE
 from labkit.vm.machine.state import ExecutionPoint
 
-__all__ = ["Checkpoint", "Checkpoints"]
+__all__ = ["Bookmark", "Checkpoint", "Checkpoints", "Frames"]
 
 CHUNK = 4096  # pages of the pool that are allocated at once
 Frames = npt.NDArray[np.uint32]
@@ -42,6 +42,15 @@ class Checkpoint:
     def clock(self) -> int:
         """Retired instructions."""
         return self.point.instructions
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bookmark:
+    """A state between checkpoints: that of checkpoint `base` with these frames changed."""
+
+    base: int
+    state: Checkpoint
+    pages: npt.NDArray[np.uint8] = field(repr=False)
 
 
 class _Pool:

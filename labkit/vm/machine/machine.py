@@ -10,7 +10,7 @@ block of code: so it falls on the same instruction however the code was cut into
 import ctypes
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any
 
@@ -20,7 +20,7 @@ import numpy.typing as npt
 from labkit.vm.machine import cpuid as model
 from labkit.vm.machine.board import Board
 from labkit.vm.machine.boot import BootImage, Symbol
-from labkit.vm.machine.checkpoints import Checkpoint, Checkpoints
+from labkit.vm.machine.checkpoints import Bookmark, Checkpoint, Checkpoints, Frames
 from labkit.vm.machine.clock import NS_PER_INSTRUCTION
 from labkit.vm.machine.memory import FRAME_SIZE, Memory
 from labkit.vm.machine.probes import cells as c
@@ -29,6 +29,7 @@ from labkit.vm.machine.state import ExecutionPoint, Registers
 
 __all__ = ["SETTLE", "Machine"]
 
+Versions = Callable[[Frames, int], list[npt.NDArray[np.uint8] | None]]
 SETTLE = 512
 """Instructions between a port access and what it causes; no block of code is longer."""
 
@@ -186,6 +187,11 @@ class Machine:
         self.processor.flush_tlb()
         self._at = number
 
+    @property
+    def number(self) -> int:
+        """Number of the checkpoint that the machine's dirty frames are relative to; -1 before the first."""
+        return self._at
+
     def restore(self, checkpoint: Checkpoint) -> None:
         """Make the machine what it was at one of its checkpoints.
 
@@ -200,11 +206,31 @@ class Machine:
         """`restore` by the checkpoint's number."""
         target = self.checkpoints.list[number]
         frames = np.union1d(self.checkpoints.touched(self._at, number), self.memory.dirty_frames())
-        self._put_back(frames, number)
+        self._put_back(frames, self.checkpoints.versions, number)
         self.board.load(target.board)
         self.processor.load(target.processor)
         self._set_pin(target.pin)
         self._begin_epoch(number)
+
+    def bookmark(self) -> Bookmark:
+        """Remember the machine as it stands beside the line of checkpoints: only what differs from the last one."""
+        frames = self.memory.dirty_frames().copy()
+        pages = self.memory.bytes.reshape(-1, FRAME_SIZE)[frames]
+        pin = (int(self.processor.interrupt_pin), self.pin_at, int(self.halted))
+        return Bookmark(self._at, Checkpoint(self.point, self.processor.save(), self.board.save(), pin, frames), pages)
+
+    def return_to(self, bookmark: Bookmark) -> None:
+        """Make the machine what it was at a bookmark of its present line of checkpoints."""
+        target = bookmark.state
+        changed = np.union1d(self.checkpoints.touched(self._at, bookmark.base), self.memory.dirty_frames())
+        self._put_back(np.setdiff1d(changed, target.frames), self.checkpoints.versions, bookmark.base)
+        self._put_back(target.frames, lambda _frames, _number: list(bookmark.pages), bookmark.base)
+        self.board.load(target.board)
+        self.processor.load(target.processor)
+        self._set_pin(target.pin)
+        self._begin_epoch(bookmark.base)
+        for frame in target.frames.tolist():
+            self.memory.mark(frame)
 
     def _set_pin(self, saved: tuple[int, int, int]) -> None:
         pin, self.pin_at, halted = saved
@@ -221,12 +247,11 @@ class Machine:
         twin.image = self.image
         return twin
 
-    def _put_back(self, frames: npt.NDArray[np.uint32], number: int) -> None:
+    def _put_back(self, frames: Frames, versions: Versions, number: int) -> None:
         """Give these frames the bytes that they had at a checkpoint; code that changes is dropped."""
         memory = self.memory.bytes.reshape(-1, FRAME_SIZE)
         code = self.memory.state[frames] & (c.FRAME_CODE | c.FRAME_MIXED)
-        versions = self.checkpoints.versions(frames, number)
-        for frame, page, has_code in zip(frames.tolist(), versions, code.tolist(), strict=True):
+        for frame, page, has_code in zip(frames.tolist(), versions(frames, number), code.tolist(), strict=True):
             new: Any = 0 if page is None else page
             if has_code and (memory[frame] != new).any():
                 self.processor.changed(range(frame, frame + 1))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from labkit.vm.machine import Machine
+from labkit.vm.machine.checkpoints import Bookmark
 from labkit.vm.machine.watch import Watch
 from labkit.vm.monitor import EventKind, Monitor, Stop, StopReason
 from labkit.vm.replay.event_log import EventLog
@@ -17,6 +18,8 @@ __all__ = ["EPOCH", "History", "Input"]
 
 EPOCH = 1_000_000
 """Instructions between checkpoints."""
+NEAR = 20_000
+"""Instructions before the cursor where a bookmark is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class History:
         self._printed: list[tuple[int, int]] = []  # clock, length of the console then
         self._recording = False
         self._applied = 0
+        self._near: Bookmark | None = None
         self._text: bytes | None = None
         machine.checkpoints.budget = budget
         machine.board.serial.on_output.append(self._on_output)
@@ -59,13 +63,25 @@ class History:
             return
         checkpoints = self.machine.checkpoints
         number = checkpoints.before(clock)
-        if not checkpoints.list[number].clock <= self.clock <= clock:
+        near = self._near
+        if near is not None and near.base == number and clock - 2 * NEAR <= near.state.clock <= clock:
+            if not near.state.clock <= self.clock <= clock:
+                self.machine.return_to(near)
+                self._count_inputs()
+        elif not checkpoints.list[number].clock <= self.clock <= clock:
             self.restore(number)
+        if clock - self.clock > 2 * NEAR:
+            # who goes back one instruction often goes back another one: keep a state a little before
+            self.forward(clock - NEAR)
+            self._near = self.machine.bookmark() if self.machine.number == number else None
         self.forward(clock)
 
     def restore(self, number: int) -> None:
         """Back to a checkpoint."""
         self.machine.restore_number(number)
+        self._count_inputs()
+
+    def _count_inputs(self) -> None:
         self._applied = bisect_left(self.inputs, self.clock, key=lambda given: given.clock)
 
     def forward(self, clock: int) -> None:
@@ -87,6 +103,7 @@ class History:
     def record(self, instructions: int | None, text: bytes | None, progress: Callable[[int], None] | None) -> Stop:
         """Run on from the end, with events and checkpoints, until a count, a text on the console, or the guest's end."""
         self.goto(self.end)
+        self._near = None
         goal = None if instructions is None else self.clock + instructions
         self._text, self._recording, self.monitor.log = text, True, self.events.rows
         try:
