@@ -312,10 +312,6 @@ class Processor:
         """Physical addresses whose loads and stores go to two compiled callbacks."""
         self._core.emulator.map_callbacks(physical, size, read, write, self.array.ctypes.data)
 
-    def map_callbacks(self, physical: int, size: int, read: Any, write: Any) -> None:
-        """Physical addresses whose loads and stores go to two compiled callbacks."""
-        self._core.emulator.map_callbacks(physical, size, read, write, self.array.ctypes.data)
-
     def add_hook(self, kind: int, function: Any, first: int, last: int) -> Any:
         """Add a compiled observing hook over linear `first`..`last`; takes effect after `flush_code`."""
         return self._core.hook(kind, function, first=first, last=last)
