@@ -30,6 +30,8 @@ _DEBIAN_WORDS = (
     "load_system_certificate_list,blake2s_mod_init"
 )
 
+_MEMTEST_WORDS = "nopause console=ttyS0,115200"  # start at once; show the screen on the serial port too
+
 _HERE = Path(__file__).parent
 _TEACHING = _HERE / "kernel" / "teaching.elf"
 _PROGRAMS = _HERE / "programs"
@@ -154,7 +156,8 @@ def _linux_words(append: str, firmware_path: bool) -> str:
 
 
 def _memtest(options: _Options) -> BootImage:
-    return linux.load(_parts("memtest86+")["memtest.bin"], None, options.append, options.memory)
+    words = f"{_MEMTEST_WORDS} {options.append}".strip()
+    return linux.load(_parts("memtest86+")["memtest.bin"], None, words, options.memory)
 
 
 def _parts(name: str) -> dict[str, Path]:

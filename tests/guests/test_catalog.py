@@ -55,9 +55,10 @@ def test_another_initrd_and_too_little_memory(make):
 
 @pytest.mark.guest("memtest86+")
 def test_memtest(make):
-    image = guests.boot("memtest86+", memory=16 * MB)
+    image = guests.boot("memtest86+", memory=16 * MB, append="nosmp")
     make.check(image, 16 * MB)
-    assert command_line(image) == ""
+    assert command_line(image) == "nopause console=ttyS0,115200 nosmp"
+    assert image.start.eip == make.placed(image, "the kernel").address
 
 
 def test_a_linux_of_ones_own_gets_our_words_first_and_other_kernels_only_theirs(make, own_cache):
