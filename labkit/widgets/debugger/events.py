@@ -1,0 +1,120 @@
+"""The event pane, and the lanes and phases of the scrubber: the whole history on one line."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from labkit.vm.monitor import Event
+from labkit.vm.replay import EventLog, Timeline
+from labkit.widgets.debugger.model import EventRow, Events, Lane, Phase, Scrubber
+from labkit.widgets.debugger.words import decimal
+from labkit.widgets.debugger.state import State
+
+__all__ = ["WIDTH", "Marks", "colour_of", "events"]
+
+BEFORE, AFTER = 5, 3
+WIDTH = 1000
+LANES = (("interrupts", "guest"), ("calls", "new"), ("faults", "fault"), ("devices", "hardware"))
+KINDS = {
+    "interrupt": 0, "software interrupt": 1, "system call": 1, "page fault": 2, "exception": 2,
+    "port in": 3, "port out": 3, "device read": 3, "device write": 3, "rom write": 3,
+}  # fmt: skip
+USER = 4  # of a page fault's error code
+
+
+def colour_of(kind: str) -> str:
+    """Whose colour an event has: guest, fault, hardware, new or monitor."""
+    lane = KINDS.get(kind)
+    return "monitor" if lane is None else LANES[lane][1]
+
+
+def events(timeline: Timeline, state: State, marks: "Marks") -> Events:
+    """The events around the cursor, of the kind that is looked for."""
+    log, clock = timeline.events, timeline.cursor
+    rows = tuple(_row(event, clock) for event in _around(log, clock, state.filter))
+    return Events(decimal(len(log)), rows, state.filter, marks.kinds(log))
+
+
+def _around(log: EventLog, clock: int, wanted: str) -> list[Event]:
+    """Up to BEFORE events up to the cursor and AFTER events behind it."""
+    reach = 1 if not wanted else 40
+    near = [e for e in log.around(clock, BEFORE * reach, (AFTER + 1) * reach) if not wanted or str(e.kind) == wanted]
+    behind = [event for event in near if event.point.instructions <= clock]
+    ahead = [event for event in near if event.point.instructions > clock]
+    return behind[-BEFORE:] + ahead[:AFTER]
+
+
+def _row(event: Event, clock: int) -> EventRow:
+    at = event.point.instructions
+    mark = "here" if at == clock else "ahead" if at > clock else ""
+    return EventRow(at, decimal(at), str(event.kind), colour_of(str(event.kind)), str(event.what), mark)
+
+
+class Marks:
+    """The events' places by lane, gathered once and extended as the history grows."""
+
+    def __init__(self) -> None:
+        self._seen = 0
+        self._clocks: list[list[int]] = [[] for _ in LANES]
+        self._bins: tuple[tuple[int, int, int], tuple[Lane, ...]] | None = None
+        self._kinds: dict[str, None] = {}
+        self.firsts: dict[str, int] = {}
+
+    def lanes(self, log: EventLog, start: int, end: int) -> tuple[Lane, ...]:
+        """The lanes that have events, binned to WIDTH."""
+        self._gather(log)
+        key = (self._seen, start, end)
+        if self._bins is None or self._bins[0] != key:
+            self._bins = key, tuple(
+                Lane(name, colour, len(clocks), _bins(clocks, start, end))
+                for (name, colour), clocks in zip(LANES, self._clocks, strict=True)
+                if clocks
+            )
+        return self._bins[1]
+
+    def _gather(self, log: EventLog) -> None:
+        for row in log.rows[self._seen :]:
+            at, kind = row[0], str(row[3])
+            self._kinds[kind] = None
+            lane = KINDS.get(kind)
+            if lane is not None:
+                self._clocks[lane].append(at)
+            if lane == 0:
+                self.firsts.setdefault("interrupts on", at)
+            if lane == 1 or (kind == "page fault" and row[5] & USER):
+                self.firsts.setdefault("user mode", at)
+        self._seen = len(log)
+
+    def kinds(self, log: EventLog) -> tuple[str, ...]:
+        """The kinds of events that there are."""
+        self._gather(log)
+        return tuple(sorted(self._kinds))
+
+    def scrubber(self, timeline: Timeline, places: Mapping[str, int]) -> Scrubber:
+        """The scrubber of a timeline; `places` are named points besides those that the events name."""
+        start, end, clock = timeline.start, timeline.end, timeline.cursor
+        lanes = self.lanes(timeline.events, start, end)
+        named = {"start": start, **self.firsts, **places}
+        within = sorted((at, name) for name, at in named.items() if start <= at <= end)
+        return Scrubber(start, end, share(clock, start, end), WIDTH, lanes, _phases(within, start, end, clock))
+
+
+def share(clock: int, start: int, end: int) -> float:
+    """How far along the history a point is, 0..1."""
+    return round((clock - start) / max(end - start, 1), 5)
+
+
+def _bins(clocks: Sequence[int], start: int, end: int) -> tuple[int, ...]:
+    places = (np.asarray(clocks, np.int64) - start) * (WIDTH - 1) // max(end - start, 1)
+    return tuple(int(place) for place in np.unique(places))
+
+
+def _phases(named: list[tuple[int, str]], start: int, end: int, clock: int) -> tuple[Phase, ...]:
+    bounds = [at for at, _ in named[1:]] + [end]
+    return tuple(
+        Phase(
+            name, at, share(at, start, end), round(share(until, start, end) - share(at, start, end), 5),
+            at <= clock and (clock < until or until == end),
+        )
+        for (at, name), until in zip(named[-12:], bounds[-12:], strict=True)
+    )  # fmt: skip

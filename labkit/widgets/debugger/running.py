@@ -1,0 +1,174 @@
+"""Running in a debugger: slices short enough that a pause is always near, at five speeds.
+
+Within the history a run goes along it; one that begins at its end lets the guest go on, and so lengthens it.
+"""
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from labkit.vm.replay import Breakpoint, Timeline
+
+if TYPE_CHECKING:
+    from labkit.widgets.debugger.session import Session
+
+__all__ = ["BUDGET", "Runner"]
+
+BUDGET = 0.025
+"""Seconds that one slice may take."""
+PACE = {1: 1.0, 2: 0.1, 3: 0.2, 4: 0.05, 5: 0.0}
+MILLION_A_SECOND = 50_000
+SMALLEST, LARGEST = 1_000, 20_000_000
+QUIET = 0.4
+LONGEST_ANSWER = 10.0
+
+
+class Runner:
+    """The running half of a session. The one who owns an event loop calls `tick` until `session.state.running` ends."""
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+        self._slice = 100_000
+        self._live = False
+        self._fast = False
+        self._target: Breakpoint | None = None
+        self._printed = 0
+        self._quiet_since: float | None = None
+        self._deadline = 0.0
+
+    @property
+    def pause(self) -> float:
+        """Seconds to wait between two slices."""
+        return 0.0 if self._fast else PACE[self._session.state.speed]
+
+    # --- beginning
+
+    def begin(self) -> None:
+        """Run at the chosen speed."""
+        session = self._session
+        session.moving()
+        self._live = session.timeline.cursor == session.timeline.end
+        self._fast = False
+        self._quiet_since = None
+        session.state = replace(session.state, running=True)
+
+    def begin_fast(self) -> None:
+        """Run to the next breakpoint, as fast as it goes."""
+        self.begin()
+        self._fast = True
+
+    def begin_to(self, address: int) -> None:
+        """Run to the next time at an address."""
+        target = Breakpoint.at(address)
+        if target not in self._session.timeline.breakpoints:
+            self._session.timeline.breakpoints.add(target)
+            self._target = target
+        self.begin_fast()
+
+    def begin_typed(self) -> None:
+        """Let the guest answer what was typed: until it has been quiet for a while."""
+        self.begin_fast()
+        self._live = True
+        timeline = self._session.timeline
+        self._printed = len(timeline.console_at(timeline.end))
+        self._quiet_since = time.monotonic()
+        self._deadline = self._quiet_since + LONGEST_ANSWER
+
+    # --- ending
+
+    def drop(self) -> None:
+        """Not running any more, for whatever reason."""
+        session = self._session
+        session.state = replace(session.state, running=False)
+        if self._target is not None:
+            session.timeline.breakpoints.remove(self._target)
+            self._target = None
+
+    def stop(self, message: str = "") -> None:
+        """Pause here."""
+        self.drop()
+        self._session.arrived()
+        if message:
+            self._session.tell(message, "note")
+
+    # --- one slice
+
+    def tick(self) -> None:
+        """One slice of the run. Whatever goes wrong ends the run with a message."""
+        session = self._session
+        try:
+            self._tick()
+        except Exception as error:  # noqa: BLE001 (a viewer must not die of what it looks at)
+            self.drop()
+            session.tell(" ".join(str(error).split()) or type(error).__name__)
+
+    def _tick(self) -> None:
+        speed = 5 if self._fast else self._session.state.speed
+        if speed <= 2:
+            self._advance(1)
+        elif speed == 3:
+            self._next_event()
+        elif speed == 4:
+            self._advance(MILLION_A_SECOND)
+        else:
+            self._flat_out()
+
+    def _flat_out(self) -> None:
+        before = time.perf_counter()
+        self._advance(self._slice)
+        took = max(time.perf_counter() - before, 1e-4)
+        self._slice = int(min(max(self._slice * min(BUDGET / took, 2.0), SMALLEST), LARGEST))
+
+    def _next_event(self) -> None:
+        timeline, session = self._session.timeline, self._session
+        if self._live:
+            self._advance(MILLION_A_SECOND)
+        elif timeline.step_event(session.state.filter or None, +1) is None:
+            self.stop("no more events in this history")
+
+    def _advance(self, count: int) -> None:
+        timeline = self._session.timeline
+        if self._live:
+            self._lengthen(timeline, count)
+            return
+        limit = min(timeline.cursor + count, timeline.end)
+        if self._hit(timeline, limit):
+            return
+        if timeline.cursor >= timeline.end:
+            self.stop(f"{self._unmet(timeline)}the history ends here; run again, and the guest goes on")
+
+    def _unmet(self, timeline: Timeline) -> str:
+        if self._target is not None:
+            return "that address was not reached: "
+        return "no breakpoint was met: " if timeline.breakpoints else ""
+
+    def _hit(self, timeline: Timeline, limit: int) -> bool:
+        """Go to `limit`, or to a breakpoint before it."""
+        if not timeline.breakpoints:
+            timeline.seek(limit)
+            return False
+        hit = timeline.run_to(direction=+1, limit=limit - timeline.cursor)
+        if hit is None:
+            return False
+        self.stop(f"stopped: {hit}")
+        return True
+
+    def _lengthen(self, timeline: Timeline, count: int) -> None:
+        here = timeline.end
+        stop = timeline.run(instructions=count)
+        if timeline.breakpoints:
+            end = timeline.end
+            timeline.seek(here)
+            if self._hit(timeline, end):
+                return
+        if str(stop.reason) != "instructions":
+            self.stop(str(stop.message))
+        elif self._quiet_since is not None:
+            self._until_quiet(timeline)
+
+    def _until_quiet(self, timeline: Timeline) -> None:
+        now, printed = time.monotonic(), len(timeline.console_at(timeline.end))
+        if printed != self._printed:
+            self._printed, self._quiet_since = printed, now
+        elif now - (self._quiet_since or now) > QUIET or now > self._deadline:
+            self.stop()

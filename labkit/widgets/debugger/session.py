@@ -1,0 +1,288 @@
+"""A debugging session: commands in, views out. No widget, no browser, no clock of its own.
+
+Whatever goes wrong in a command becomes the view's message; the session goes on.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from labkit.vm.machine.state import GENERAL
+from labkit.vm.replay import Timeline
+from labkit.vm.replay.search import Write
+from labkit.widgets.debugger.code import linear_eip
+from labkit.widgets.debugger.command import Command, CommandError, parse
+from labkit.widgets.debugger.events import Marks
+from labkit.widgets.debugger.model import Answer, View
+from labkit.widgets.debugger.words import decimal, hex32, parse_number
+from labkit.widgets.debugger.running import Runner
+from labkit.widgets.debugger.state import SPEEDS, Access, State
+from labkit.widgets.debugger.view import look, settle
+
+__all__ = ["Session"]
+
+MASK = 0xFFFFFFFF
+REGISTERS = (*GENERAL, "eip", "eflags", "cr0", "cr2", "cr3", "cr4")
+EDITABLE = (*GENERAL, "eip", "eflags")
+
+
+class Session:
+    """A timeline, and what its viewer has asked for. `places` are named points of the history."""
+
+    def __init__(self, timeline: Timeline, places: Mapping[str, int] | None = None) -> None:
+        self.timeline = timeline
+        self.state = State(places=dict(places or {}))
+        self.marks = Marks()
+        self.runner = Runner(self)
+        self.seq = 0
+        self.on_fork: list[Callable[[], None]] = []
+        self._commands: dict[str, Callable[[Command], None]] = {
+            "step": self._step, "back": self._back, "event": self._event, "previous_event": self._previous_event,
+            "run": self._run, "pause": self._pause, "speed": self._speed, "go": self._go, "seek": self._seek,
+            "start": self._start, "end": self._end, "breakpoint": self._breakpoint,
+            "next_stop": self._next_stop, "previous_stop": self._previous_stop, "memory": self._memory,
+            "writer": self._writer, "register_writer": self._register_writer, "type": self._type,
+            "edit": self._edit, "filter": self._filter, "screen": self._screen, "look": lambda _: None,
+        }  # fmt: skip
+
+    # --- in and out
+
+    def do(self, content: Any) -> None:
+        """Carry out one command, whatever it is."""
+        self.tell("", "")
+        try:
+            command = parse(content)
+            self.seq = command.seq
+            if command.do not in self._commands:
+                raise CommandError(f"there is no command {command.do!r}")
+            if self.state.running and command.do not in {"run", "pause", "speed", "look", "screen"}:
+                self.runner.stop()
+            self._commands[command.do](command)
+        except CommandError as error:
+            self.tell(str(error))
+        except Exception as error:  # noqa: BLE001 (a viewer must not die of what it looks at)
+            self.runner.drop()
+            self.tell(" ".join(str(error).split()) or type(error).__name__)
+
+    def view(self) -> View:
+        """What there is to see now."""
+        self.state = settle(self.timeline, self.state)
+        return look(self.timeline, self.state, self.marks)
+
+    def tell(self, message: str, kind: str = "error") -> None:
+        """Show a sentence with the next view; an empty one takes it away."""
+        self.state = replace(self.state, message=message, message_kind=kind if message else "")
+
+    # --- moving
+
+    def moving(self) -> None:
+        """Remember where we are: changes are marked from here on."""
+        timeline = self.timeline
+        self.state = replace(
+            self.state, before=timeline.registers, before_clock=timeline.cursor, done=None, accesses=(), answer=None
+        )
+
+    def arrived(self) -> None:
+        """Find out what the instruction before the cursor was and touched: one step back, and again forward."""
+        timeline = self.timeline
+        if timeline.cursor > timeline.start:
+            timeline.back(1)
+            self._one_step()
+
+    def _one_step(self) -> None:
+        timeline = self.timeline
+        done = linear_eip(timeline.registers)
+        timeline.step(1)
+        accesses = tuple(Access(a.linear, a.size, a.write) for a in timeline.accesses[:64])
+        self.state = replace(self.state, done=done, accesses=accesses)
+
+    def _step(self, _: Command) -> None:
+        self.moving()
+        if self.timeline.cursor < self.timeline.end:
+            self._one_step()
+            return
+        stop = self.timeline.run(instructions=1)
+        if self.timeline.cursor == self.state.before_clock:
+            raise CommandError(f"the guest does not go on: {stop.message}")
+        self.arrived()
+
+    def _back(self, _: Command) -> None:
+        timeline = self.timeline
+        if timeline.cursor <= timeline.start:
+            raise CommandError("the history begins here: there is no step back")
+        self.moving()
+        if timeline.cursor - 2 >= timeline.start:
+            timeline.back(2)
+            self._one_step()
+        else:
+            timeline.back(1)
+
+    def goto(self, clock: int) -> None:
+        """Seek, and look what was done last. Raises CommandError outside the history."""
+        timeline = self.timeline
+        if not timeline.start <= clock <= timeline.end:
+            raise CommandError(
+                f"point {decimal(clock)} is not in this history, "
+                f"which goes from {decimal(timeline.start)} to {decimal(timeline.end)}"
+            )
+        self.moving()
+        timeline.seek(max(clock - 1, timeline.start))
+        if timeline.cursor < clock:
+            self._one_step()
+
+    def _seek(self, command: Command) -> None:
+        if command.to is None:
+            raise CommandError("go where? a point is missing")
+        self.goto(command.to)
+
+    def _start(self, _: Command) -> None:
+        self.goto(self.timeline.start)
+
+    def _end(self, _: Command) -> None:
+        self.goto(self.timeline.end)
+
+    def _event(self, _: Command) -> None:
+        self.step_event(self.state.filter, +1)
+
+    def _previous_event(self, _: Command) -> None:
+        self.step_event(self.state.filter, -1)
+
+    def step_event(self, kind: str, direction: int) -> None:
+        """To the next or previous event; a note where there is none."""
+        self.moving()
+        if self.timeline.step_event(kind or None, direction) is None:
+            what = kind or "event"
+            self.tell(f"there is no {what} {'after' if direction > 0 else 'before'} this point", "note")
+            return
+        self.arrived()
+
+    def _go(self, command: Command) -> None:
+        """To a point, a share of the history, a named place, an event kind, or the next time at an address."""
+        text, timeline = command.text.strip().lower(), self.timeline
+        named = {phase.name.lower(): phase.clock for phase in self.marks.scrubber(timeline, self.state.places).phases}
+        try:
+            if text in named:
+                self.goto(named[text])
+            elif text in self.marks.kinds(timeline.events):
+                self.step_event(text, +1)
+            elif text.endswith("%"):
+                self.goto(timeline.start + int((timeline.end - timeline.start) * float(text[:-1]) / 100))
+            elif text.startswith("0x") or text.endswith("h"):
+                self.runner.begin_to(parse_number(text, 16) & MASK)
+            else:
+                self.goto(parse_number(text, 10))
+        except (ValueError, OverflowError) as error:
+            if isinstance(error, CommandError):
+                raise
+            raise CommandError(
+                f"go to {command.text!r}? Write a point (338 214 006), a share (50%), an address (c010 4a1fh), "
+                "an event (page fault) or a name under the scrubber"
+            ) from None
+
+    # --- running
+
+    def _run(self, _: Command) -> None:
+        if not self.state.running:
+            self.runner.begin()
+
+    def _pause(self, _: Command) -> None:
+        if self.state.running:
+            self.runner.stop()
+
+    def _speed(self, command: Command) -> None:
+        if command.to not in SPEEDS:
+            raise CommandError(f"speed {command.to}: there are 1 to {len(SPEEDS)}")
+        self.state = replace(self.state, speed=command.to)
+
+    def _next_stop(self, _: Command) -> None:
+        self._need_breakpoints()
+        self.runner.begin_fast()
+
+    def _previous_stop(self, _: Command) -> None:
+        self._need_breakpoints()
+        self.moving()
+        if self.timeline.run_to(direction=-1) is None:
+            self.timeline.seek(self.state.before_clock)
+            self.tell("no breakpoint was met before this point", "note")
+        self.arrived()
+
+    def _need_breakpoints(self) -> None:
+        if not self.timeline.breakpoints:
+            raise CommandError("there is no breakpoint yet: click left of an instruction, or press b")
+
+    def _breakpoint(self, command: Command) -> None:
+        address = linear_eip(self.timeline.registers) if command.to is None else command.to & MASK
+        self.timeline.breakpoints.toggle(address)
+
+    # --- looking
+
+    def _memory(self, command: Command) -> None:
+        text = command.text.strip().lower()
+        self.state = replace(self.state, memory=self._address(text) if text else None, answer=None)
+        if text and self.timeline.read(self.state.memory or 0, 1) is None:
+            self.tell(f"{hex32(self.state.memory or 0)} is not mapped here", "note")
+
+    def _address(self, text: str) -> int:
+        if text in REGISTERS:
+            return int(getattr(self.timeline.registers, text))
+        try:
+            return parse_number(text, 16) & MASK
+        except ValueError:
+            raise CommandError(f"address {text!r}: write it in hexadecimal, or name a register") from None
+
+    def _writer(self, command: Command) -> None:
+        address = (self.state.window if command.to is None else command.to) & MASK
+        write = self.timeline.last_writer(address, 1)
+        self._answer(hex32(address), write)
+
+    def _register_writer(self, command: Command) -> None:
+        name = command.name
+        if name not in GENERAL:
+            raise CommandError(f"the history of {name!r} is not kept: ask for {', '.join(GENERAL)}")
+        self._answer(name, self.timeline.last_register_writer(name))
+
+    def _answer(self, what: str, write: Write | None) -> None:
+        if write is None:
+            answer = Answer(f"{what} was not written between the start of the history and here")
+        else:
+            clock = write.point.instructions
+            where = self.timeline.symbol(write.eip)
+            answer = Answer(f"{what}, last written", clock, decimal(clock), where or hex32(write.eip))
+        self.state = replace(self.state, answer=answer)
+
+    def _filter(self, command: Command) -> None:
+        if command.name and command.name not in self.marks.kinds(self.timeline.events):
+            raise CommandError(f"no event of the kind {command.name!r} has happened")
+        self.state = replace(self.state, filter=command.name)
+
+    def _screen(self, _: Command) -> None:
+        self.state = replace(self.state, screen=not self.state.screen)
+
+    # --- changing
+
+    def _type(self, command: Command) -> None:
+        if self.timeline.cursor < self.timeline.end:
+            self._change_to(self.timeline.fork())
+        self.timeline.type(command.text.encode())
+        self.runner.begin_typed()
+
+    def _edit(self, command: Command) -> None:
+        name = "eflags" if command.name == "flags" else command.name
+        if name not in EDITABLE:
+            raise CommandError(f"{command.name!r} cannot be changed: name one of {', '.join(EDITABLE)}")
+        try:
+            value = parse_number(command.text, 16)
+        except ValueError:
+            value = -1
+        if not 0 <= value <= MASK:
+            raise CommandError(f"{command.name} = {command.text!r}: write up to eight hexadecimal digits")
+        self.moving()
+        self._change_to(self.timeline.fork(registers={name: value}))
+        self.tell(f"forked at {decimal(self.timeline.cursor)}: {command.name} is {hex32(value)} from here on", "note")
+
+    def _change_to(self, timeline: Timeline) -> None:
+        at = timeline.cursor
+        self.timeline, self.marks = timeline, Marks()
+        self.tell(f"forked at {decimal(at)}: a new history begins", "note")
+        for tell in self.on_fork:
+            tell()
