@@ -25,21 +25,7 @@ def run(name: str) -> tuple[list[str], Monitor, StopReason]:
     return bytes(machine.board.serial.output).decode("latin1").split("\r\n"), monitor, stop.reason
 
 
-# What the guests have found in labkit; each mark goes when the test passes.
-FOUND = {
-    "exceptions": "saved EIP of #GP at INTO in ring 3; CR2 after a frame that could not be pushed",
-    "paging32": "INVLPG inside a 4 MB page must forget all of it",
-    "pae": "INVLPG inside a 2 MB page must forget all of it",
-}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(n, marks=[pytest.mark.xfail(reason=FOUND[n])] if n in FOUND else [])
-        for n in SELF_CHECKING
-    ],
-)
+@pytest.mark.parametrize("name", SELF_CHECKING)
 def test_every_check_of_the_processor_passes(name: str) -> None:
     lines, _, reason = run(name)
     assert [line for line in lines if "FAIL" in line] == []

@@ -51,7 +51,7 @@ class BlockPrefix:
         return None if at_goal or reached else stop
 
     def give_flags(self) -> None:
-        """Mend CMPXCHG8B: Unicorn computes its flags from a stale state unless a hook makes it write that back.
+        """Mend CMPXCHG8B: Unicorn takes its flags from a stale state unless a hook makes it write that back.
 
         So each such instruction gets an empty instruction hook, and the block is translated again.
         """

@@ -1,8 +1,8 @@
 """What a boot loader leaves behind: memory contents and the processor's start state.
 
 Every loader in `labkit.guests` ends in a `BootImage`; `Machine.load` puts it in place. The processor starts
-in 32-bit protected mode with flat segments and paging off, as the Linux 32-bit boot protocol and the Multiboot
-specification both ask for.
+in 32-bit protected mode with flat segments and paging off, as the Linux 32-bit boot protocol and the
+Multiboot specification both ask for.
 """
 
 from dataclasses import dataclass, field
@@ -49,7 +49,7 @@ class StartState:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Symbol:
-    """A name for a linear address of the guest, from the image's symbol table; size in bytes, 0 if unknown."""
+    """A name for a linear address of the guest, from the image's symbols; size in bytes, 0 if unknown."""
 
     address: int
     name: str

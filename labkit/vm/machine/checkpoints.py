@@ -3,14 +3,14 @@
 A checkpoint holds the processor, the devices, and a copy of each frame that was written since the checkpoint
 before. What a frame held at checkpoint k is its newest version not younger than k:
 
-    frame      0     1     2     3                versions, sorted by (frame, checkpoint)
-    k=0        a0    b0    c0    d0               a0 b0 c0 d0 b1 c2 b3
-    k=1              b1                           frame 1 at k=2: the last of b0 b1 b3 with checkpoint <= 2 = b1
+    frame      0     1     2     3          versions, sorted by (frame, checkpoint)
+    k=0        a0    b0    c0    d0         a0 b0 b1 b3 c0 c2 d0
+    k=1              b1                     frame 1 at k=2: the last of b0 b1 b3 with checkpoint <= 2, b1
     k=2                    c2
     k=3              b3
 
-So a checkpoint costs time and memory in proportion to the frames written, and any past state can be brought back by
-copying only the frames that differ from the present one.
+So a checkpoint costs time and memory in proportion to the frames written, and any past state can be brought
+back by copying only the frames that differ from the present one.
 """
 
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ Frames = npt.NDArray[np.uint32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """The machine at one point: where, the processor, the devices, interrupt pin and halt, and which frames changed."""
+    """The machine at one point: processor, devices, interrupt pin and halt, and which frames have changed."""
 
     point: ExecutionPoint
     processor: bytes = field(repr=False)
@@ -78,13 +78,15 @@ class _Pool:
             if chunk == len(self._chunks):
                 self._chunks.append(np.empty((CHUNK, FRAME_SIZE), np.uint8))
             count = min(CHUNK - at, len(frames) - done)
-            np.take(pages, frames[done : done + count], axis=0, out=self._chunks[chunk][at : at + count], mode="clip")
+            room = self._chunks[chunk][at : at + count]
+            np.take(pages, frames[done : done + count], axis=0, out=room, mode="clip")
             self._next += count
             done += count
 
     def page(self, slot: int) -> npt.NDArray[np.uint8]:
         """The page in a slot."""
-        return self._chunks[slot // CHUNK][slot % CHUNK]
+        page: npt.NDArray[np.uint8] = self._chunks[slot // CHUNK][slot % CHUNK]
+        return page
 
     def free(self, slots: npt.NDArray[np.int64]) -> None:
         """Give slots back."""
@@ -99,8 +101,8 @@ class _Pool:
 class Checkpoints:
     """A line of checkpoints of one machine, oldest first; `budget` bounds the bytes of page versions.
 
-    When the budget is used up every second checkpoint but the newest is given up, so any point stays reachable, only
-    from a little further away.
+    When the budget is used up every second checkpoint but the newest is given up, so any point stays
+    reachable, only from a little further away.
     """
 
     def __init__(self, budget: int | None = None) -> None:
@@ -154,7 +156,8 @@ class Checkpoints:
         """Checkpoints up to `number` at which a frame had changed since the one before, newest first."""
         keys, _slots = self._sorted()
         low, high = np.searchsorted(keys, (frame << 32, frame << 32 | number + 1))
-        return (keys[low:high] & 0xFFFFFFFF)[::-1].tolist()
+        newest_first = (keys[low:high] & 0xFFFFFFFF)[::-1]
+        return [int(number) for number in newest_first]
 
     def truncate(self, count: int) -> None:
         """Forget all but the first `count` checkpoints."""

@@ -1,8 +1,8 @@
 """Guest time: nanoseconds as the guest's own clocks see them.
 
 On the virtual clock guest time is a function of retired instructions alone, so a run is deterministic by
-itself: one instruction takes 5 ns (a 200 MHz processor that retires one instruction a cycle), and time that the
-guest spends halted is skipped. These numbers are a choice of ours, not a measurement of any processor.
+itself: one instruction takes 5 ns (a 200 MHz processor that retires one instruction a cycle), and time that
+the guest spends halted is skipped. These numbers are a choice of ours, not a measurement of any processor.
 """
 
 from typing import Protocol

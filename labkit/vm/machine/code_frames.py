@@ -76,7 +76,7 @@ class CodeFrames:
         self._core.attend(c.ATTENTION_MIXED, True)
 
     def separate(self) -> bool:
-        """Mixed frames are slow: now and then make them plain ones again, until code and stores meet once more."""
+        """Mixed frames are slow: now and then make them plain again, until code and stores meet once more."""
         clock = self._core.cells[c.CLOCK]
         if not self._mixed or clock < self._separate_at:
             return False

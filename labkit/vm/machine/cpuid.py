@@ -3,8 +3,8 @@
     family 6, model 13, 36-bit physical addresses; FPU, PSE, TSC, MSR, PAE, CX8, APIC, SEP, PGE, CMOV, MMX,
     FXSR, SSE, SSE2, SSE3, NX
 
-What is not announced is not promised: no MCE, no MTRR, no PAT, no long mode, no RDRAND. Source: Intel SDM volume 2,
-CPUID.
+What is not announced is not promised: no MCE, no MTRR, no PAT, no long mode, no RDRAND. Source: Intel SDM
+volume 2, CPUID.
 """
 
 __all__ = ["VENDOR", "cpuid"]

@@ -22,7 +22,7 @@ class ExitKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """One exit. `vector`, `error` and `software` describe exceptions, `address` is linear, `physical` physical."""
+    """One exit. `vector`, `error`, `software` are of exceptions; `address` is linear, `physical` physical."""
 
     kind: ExitKind
     vector: int = 0

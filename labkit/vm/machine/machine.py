@@ -3,8 +3,8 @@
     processor --ports, CPUID--> board        board --INTR pin--> processor
     clock: retired instructions + skipped idle time, 5 ns each (virtual), or the host's (live)
 
-An interrupt or a deadline that arises from a port access takes effect 512 instructions later, beyond the end of any
-block of code: so it falls on the same instruction however the code was cut into blocks.
+An interrupt or a deadline that arises from a port access takes effect 512 instructions later, beyond the end
+of any block of code: so it falls on the same instruction however the code was cut into blocks.
 """
 
 import ctypes
@@ -56,9 +56,9 @@ class _GuestClock:
 class Machine:
     """An ordinary PC with `memory` bytes of RAM.
 
-    `clock` is "virtual" (guest time is a function of retired instructions) or "live" (the host's time); `disks` are
-    up to four images, bytes or paths, never written to. Raises `ValueError` for a wrong value, `LayoutError` where
-    the installed Unicorn is not the supported one.
+    `clock` is "virtual" (guest time is a function of retired instructions) or "live" (the host's time);
+    `disks` are up to four images, bytes or paths, never written to. Raises `ValueError` for a wrong value,
+    `LayoutError` where the installed Unicorn is not the supported one.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Machine:
     # --- starting
 
     def load(self, image: BootImage) -> None:
-        """Put a boot image and the firmware's tables in place and set the processor to its first instruction."""
+        """Put a boot image and the firmware's tables in place, the processor at its first instruction."""
         for address, data in self.board.firmware():
             self.processor.write_physical(address, data)
         for placement in image.placements:
@@ -167,7 +167,7 @@ class Machine:
     # --- checkpoints
 
     def checkpoint(self) -> Checkpoint:
-        """Remember the machine as it stands; costs time in proportion to the frames written since the last one.
+        """Remember the machine as it stands; costs time in proportion to the frames written since the last.
 
         After a `restore`, later checkpoints are forgotten first: the machine has one past.
         """
@@ -175,7 +175,8 @@ class Machine:
         self.checkpoints.truncate(self._at + 1)
         pages = memory.bytes.reshape(-1, FRAME_SIZE)
         first = self._at < 0
-        frames = np.flatnonzero(pages.any(axis=1)).astype(np.uint32) if first else memory.dirty_frames().copy()
+        used = np.flatnonzero(pages.any(axis=1)).astype(np.uint32) if first else memory.dirty_frames()
+        frames = used.copy()
         pin = (int(self.processor.interrupt_pin), self.pin_at, int(self.halted))
         made = Checkpoint(self.point, self.processor.save(), self.board.save(), pin, frames)
         self.checkpoints.add(made, pages)
@@ -199,7 +200,7 @@ class Machine:
         """
         number = next((k for k, known in enumerate(self.checkpoints.list) if known is checkpoint), None)
         if number is None:
-            raise ValueError("this machine does not have that checkpoint: restore it on the machine that made it")
+            raise ValueError("this machine does not have that checkpoint: restore it where it was made")
         self.restore_number(number)
 
     def restore_number(self, number: int) -> None:
@@ -213,11 +214,12 @@ class Machine:
         self._begin_epoch(number)
 
     def bookmark(self) -> Bookmark:
-        """Remember the machine as it stands beside the line of checkpoints: only what differs from the last one."""
+        """Remember the machine beside the line of checkpoints: only what differs from the last one."""
         frames = self.memory.dirty_frames().copy()
         pages = self.memory.bytes.reshape(-1, FRAME_SIZE)[frames]
         pin = (int(self.processor.interrupt_pin), self.pin_at, int(self.halted))
-        return Bookmark(self._at, Checkpoint(self.point, self.processor.save(), self.board.save(), pin, frames), pages)
+        state = Checkpoint(self.point, self.processor.save(), self.board.save(), pin, frames)
+        return Bookmark(self._at, state, pages)
 
     def return_to(self, bookmark: Bookmark) -> None:
         """Make the machine what it was at a bookmark of its present line of checkpoints."""
@@ -251,7 +253,8 @@ class Machine:
         """Give these frames the bytes that they had at a checkpoint; code that changes is dropped."""
         memory = self.memory.bytes.reshape(-1, FRAME_SIZE)
         code = self.memory.state[frames] & (c.FRAME_CODE | c.FRAME_MIXED)
-        for frame, page, has_code in zip(frames.tolist(), versions(frames, number), code.tolist(), strict=True):
+        pages = versions(frames, number)
+        for frame, page, has_code in zip(frames.tolist(), pages, code.tolist(), strict=True):
             new: Any = 0 if page is None else page
             if has_code and (memory[frame] != new).any():
                 self.processor.changed(range(frame, frame + 1))

@@ -25,7 +25,7 @@ FRAMES_BELOW_4G = 1 << 20
 
 
 def _private(size: int) -> mmap.mmap:
-    """Zeroed host memory, in large pages where the host gives them: touching it first is a tenth of a boot."""
+    """Zeroed host memory, in large pages where there are some: the first touch is a tenth of a boot."""
     if not hasattr(mmap, "MAP_PRIVATE"):
         return mmap.mmap(-1, size)
     made = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -72,7 +72,8 @@ class Memory:
     def write(self, address: int, data: bytes) -> range:
         """Write as a device or the monitor would, ROM included; gives the frames that were touched.
 
-        Who calls this while code of those frames may be translated must tell the processor (`Processor.changed`).
+        Who calls this while code of those frames may be translated must tell the processor
+        (`Processor.changed`).
         """
         data = data[: max(0, self.size - address)]
         if not data:
@@ -99,7 +100,7 @@ class Memory:
         return self.dirty_list[: self._count.value]
 
     def clean(self) -> None:
-        """Begin a new epoch: nothing is dirty. The caller flushes the TLB, whose write rights are now too wide."""
+        """Begin a new epoch: nothing is dirty. The caller flushes the TLB, whose rights are now too wide."""
         self.dirty[self.dirty_frames()] = 0
         self._count.value = 0
 

@@ -18,7 +18,10 @@ from labkit.vm.machine.state import Registers
 __all__ = ["Level", "Walk", "translate", "walk"]
 
 PRESENT, WRITE, USER, ACCESSED, DIRTY, LARGE, GLOBAL, NX = 1, 2, 4, 0x20, 0x40, 0x80, 0x100, 1 << 63
-FLAG_NAMES = ((PRESENT, "P"), (WRITE, "W"), (USER, "U"), (ACCESSED, "A"), (DIRTY, "D"), (LARGE, "PS"), (GLOBAL, "G"), (NX, "NX"))
+FLAG_NAMES = (
+    (PRESENT, "P"), (WRITE, "W"), (USER, "U"), (ACCESSED, "A"), (DIRTY, "D"), (LARGE, "PS"), (GLOBAL, "G"),
+    (NX, "NX"),
+)  # fmt: skip
 PG, PAE, PSE = 1 << 31, 1 << 5, 1 << 4
 
 
@@ -37,12 +40,13 @@ class Level:
         return tuple(name for bit, name in FLAG_NAMES if self.entry & bit)
 
     def __str__(self) -> str:
-        return f"{self.name}[{self.index:x}h] at {self.physical:08x} = {self.entry:08x} {' '.join(self.flags)}"
+        flags = " ".join(self.flags)
+        return f"{self.name}[{self.index:x}h] at {self.physical:08x} = {self.entry:08x} {flags}"
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """A page walk: its levels, and the physical address, None where it ends at an entry that is not present."""
+    """A page walk: its levels, and the physical address; None where it ends at a page that is not present."""
 
     linear: int
     levels: tuple[Level, ...]
@@ -51,7 +55,8 @@ class Walk:
 
     def __str__(self) -> str:
         end = "not present" if self.physical is None else f"{self.physical:08x}"
-        return "\n".join([f"linear {self.linear:08x}", *(f"  {level}" for level in self.levels), f"  physical {end}"])
+        levels = (f"  {level}" for level in self.levels)
+        return "\n".join([f"linear {self.linear:08x}", *levels, f"  physical {end}"])
 
 
 def walk(registers: RegisterFile | Registers, memory: Memory, linear: int) -> Walk:

@@ -84,7 +84,7 @@ class Processor:
         self.in_hook = True
         try:
             return self.read_port(port, size)
-        except BaseException as error:  # noqa: BLE001  a device's defect or Ctrl-C: raised when the run has ended
+        except BaseException as error:  # noqa: BLE001  (a defect or Ctrl-C: raised once the run has ended)
             self._fail(error)
             return 0
         finally:
@@ -94,7 +94,7 @@ class Processor:
         self.in_hook = True
         try:
             self.write_port(port, size, value)
-        except BaseException as error:  # noqa: BLE001  as above
+        except BaseException as error:  # noqa: BLE001  (as above)
             self._fail(error)
         finally:
             self.in_hook = False
@@ -167,7 +167,7 @@ class Processor:
     # --- the interrupt pin
 
     def set_interrupt_pin(self, raised: bool) -> None:
-        """Raise or lower INTR; raised it ends the run with WINDOW as soon as the guest can take an interrupt."""
+        """Raise or lower INTR; raised, it ends the run with WINDOW when the guest can take an interrupt."""
         self.cells[c.INTR] = 1 if raised else 0
         self._core.attend(c.ATTENTION_INTR, raised)
 

@@ -1,7 +1,7 @@
 """The register file: direct, typed access to the processor's registers and segment caches.
 
-Only valid between two instructions or inside a hook. EFLAGS is whole between runs; inside a hook its status flags
-may be stale (Unicorn keeps them lazily), all other bits are right.
+Only valid between two instructions or inside a hook. EFLAGS is whole between runs; inside a hook its status
+flags may be stale (Unicorn keeps them lazily), all other bits are right.
 """
 
 import ctypes
@@ -71,7 +71,7 @@ class RegisterFile:
     @property
     def linear_eip(self) -> int:
         """CS base + EIP."""
-        return (self.eip + int(self.segments[CS].base)) & 0xFFFFFFFF
+        return int(self.eip + self.segments[CS].base) & 0xFFFFFFFF
 
     @property
     def can_take_interrupt(self) -> bool:
@@ -127,10 +127,11 @@ class RegisterFile:
 
     def snapshot(self) -> Registers:
         """All registers as an immutable value."""
-        s = [Segment(int(x.selector) & 0xFFFF, int(x.base), int(x.limit), int(x.flags)) for x in self.segments]
+        s = [Segment(x.selector & 0xFFFF, x.base, x.limit, x.flags) for x in self.segments]
+        eax, ecx, edx, ebx, esp, ebp, esi, edi = (x & 0xFFFFFFFF for x in self.general)
         return Registers(
-            *(int(x) & 0xFFFFFFFF for x in self.general),
-            eip=self.eip, eflags=self.eflags & 0xFFFFFFFF, es=s[ES], cs=s[CS], ss=s[SS], ds=s[DS], fs=s[FS], gs=s[GS],
+            eax=eax, ecx=ecx, edx=edx, ebx=ebx, esp=esp, ebp=ebp, esi=esi, edi=edi, eip=self.eip,
+            eflags=self.eflags & 0xFFFFFFFF, es=s[ES], cs=s[CS], ss=s[SS], ds=s[DS], fs=s[FS], gs=s[GS],
             ldtr=s[LDT], tr=s[TR], gdtr=(s[GDT].base, s[GDT].limit), idtr=(s[IDT].base, s[IDT].limit),
             cr0=self.cr0, cr2=self.cr2, cr3=self.cr3, cr4=self.cr4, efer=self.efer, cpl=self.cpl,
             debug=tuple(int(x) for x in self.debug),

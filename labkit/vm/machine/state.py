@@ -9,17 +9,20 @@ __all__ = ["GENERAL", "SEGMENTS", "ExecutionPoint", "Registers", "Segment"]
 GENERAL = ("eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi")
 SEGMENTS = ("es", "cs", "ss", "ds", "fs", "gs")
 
-FLAG_NAMES = {0: "CF", 2: "PF", 4: "AF", 6: "ZF", 7: "SF", 8: "TF", 9: "IF", 10: "DF", 11: "OF", 14: "NT", 16: "RF", 17: "VM", 18: "AC"}
+FLAG_NAMES = {
+    0: "CF", 2: "PF", 4: "AF", 6: "ZF", 7: "SF", 8: "TF", 9: "IF", 10: "DF", 11: "OF", 14: "NT", 16: "RF",
+    17: "VM", 18: "AC",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class ExecutionPoint:
     """One instruction boundary of the guest.
 
-    `instructions` counts retired instructions, each iteration of a repeated string instruction as one (as QEMU's
-    icount does), and orders points by itself. The classic triple of US 7,844,954 is (`branches`, `eip`,
-    `repetitions`): retired control transfers, instruction pointer, iterations done of the current repeated
-    instruction since it was (re)started.
+    `instructions` counts retired instructions, each iteration of a repeated string instruction as one (as
+    QEMU's icount does), and orders points by itself. The classic triple of US 7,844,954 is (`branches`,
+    `eip`, `repetitions`): retired control transfers, instruction pointer, iterations done of the current
+    repeated instruction since it was (re)started.
     """
 
     instructions: int
@@ -47,7 +50,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Registers:
-    """All architectural registers of the processor but the floating-point ones, as they stand between two instructions."""
+    """All architectural registers but the floating-point ones, as they stand between two instructions."""
 
     eax: int
     ecx: int

@@ -1,7 +1,7 @@
 """Delivery of interrupts and exceptions into the guest, through its IDT.
 
-Unicorn stops at an event and leaves the rest to the monitor: gate, privilege change through the task-state segment,
-frame, new code segment.
+Unicorn stops at an event and leaves the rest to the monitor: gate, privilege change through the task-state
+segment, frame, new code segment.
 
     gate   31              16 15 14 13 12    8 7      0          frame, growing down
           |   offset 31:16   |P| DPL |0 1111/0 |       |          GS FS DS ES      from virtual-8086 mode
@@ -9,8 +9,8 @@ frame, new code segment.
                                                                   EFLAGS CS EIP
                                                                   error code       some exceptions
 
-Source: Intel SDM volume 3A, 6.12 (checks in the order of volume 2, INT n), 6.15 (exceptions), table 6-5 (double fault).
-RF in the saved flags is left as it is, as QEMU does; the manual would set it for faults.
+Source: Intel SDM volume 3A, 6.12 (checks in the order of volume 2, INT n), 6.15 (exceptions), table 6-5
+(double fault). RF in the saved flags is left as it is, as QEMU does; the manual would set it for faults.
 """
 
 from labkit.vm.machine.processor import Processor
@@ -45,7 +45,7 @@ class Delivery:
         return self._deliver(vector, None, software=False, external=1)
 
     def software(self, vector: int) -> bool:
-        """INT n, INT3 or INTO, which has retired: EIP is behind it. A fault of its gate is the instruction's own."""
+        """INT n, INT3 or INTO, which has retired: EIP is behind it. A fault of its gate is its own."""
         return self._deliver(vector, None, software=True, external=0)
 
     def _deliver(self, vector: int, error: int | None, *, software: bool, external: int) -> bool:
@@ -53,7 +53,6 @@ class Delivery:
             saved = self._processor.save()
             try:
                 self._enter(vector, error, software, external)
-                return True
             except DeliveryFault as fault:
                 self._processor.load(saved)
                 if software:
@@ -65,6 +64,8 @@ class Delivery:
                 benign = software or not _double(vector, fault.vector)
                 vector, error = (fault.vector, fault.error) if benign else (DF, 0)
                 software, external = False, 1
+            else:
+                return True
 
     def _enter(self, vector: int, error: int | None, software: bool, external: int) -> None:
         registers = self._registers
@@ -75,7 +76,8 @@ class Delivery:
         gate_fault = vector * 8 + 2 + external
         if vector * 8 + 7 > idt.limit:
             raise DeliveryFault(GP, gate_fault)
-        low, high = self._memory.read(idt.base + vector * 8, 4), self._memory.read(idt.base + vector * 8 + 4, 4)
+        gate = idt.base + vector * 8
+        low, high = self._memory.read(gate, 4), self._memory.read(gate + 4, 4)
         kind = high >> 8 & 0x1F
         if kind not in (TASK_GATE, INTERRUPT_16, TRAP_16, INTERRUPT_32, TRAP_32):
             raise DeliveryFault(GP, gate_fault)
@@ -163,7 +165,7 @@ class Delivery:
         return stack, pointer, low, high
 
     def _push(self, base: int, pointer: int, big: int, size: int, values: list[int]) -> None:
-        """Push in order; all or nothing, and a page that does not allow it is reported for the first such push."""
+        """Push in order, all or nothing; the first push that its page does not allow is the one reported."""
         mask = 0xFFFFFFFF if big else 0xFFFF
         for i in range(1, len(values) + 1):
             self._memory.probe_write(base + ((pointer - size * i) & mask), size)
@@ -188,7 +190,7 @@ class Delivery:
 
 
 def _double(first: int, second: int) -> bool:
-    """Does a second fault during delivery of the first make a double fault? (SDM 3A, table 6-5)"""
+    """Whether a second fault during delivery of the first makes a double fault (SDM 3A, table 6-5)."""
     if first == PF:
         return second == PF or second in CONTRIBUTORY
     return first in CONTRIBUTORY and second in CONTRIBUTORY

@@ -1,7 +1,7 @@
 """Events: everything notable that happens to a guest, stamped with its execution point.
 
-Recorder, timeline, trace, statistics and log pane all read this one stream. The one-line text of an event is what
-all of them show.
+Recorder, timeline, trace, statistics and log pane all read this one stream. The one-line text of an event is
+what all of them show.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,9 @@ from labkit.vm.machine.state import ExecutionPoint
 __all__ = ["EXCEPTION_NAMES", "Event", "EventKind", "Row", "from_row"]
 
 EXCEPTION_NAMES = {
-    0: "#DE divide error", 1: "#DB debug", 2: "NMI", 3: "#BP breakpoint", 4: "#OF overflow", 5: "#BR bound range",
-    6: "#UD invalid opcode", 7: "#NM no coprocessor", 8: "#DF double fault", 10: "#TS invalid TSS",
+    0: "#DE divide error", 1: "#DB debug", 2: "NMI", 3: "#BP breakpoint", 4: "#OF overflow",
+    5: "#BR bound range", 6: "#UD invalid opcode", 7: "#NM no coprocessor", 8: "#DF double fault",
+    10: "#TS invalid TSS",
     11: "#NP segment not present", 12: "#SS stack fault", 13: "#GP general protection", 14: "#PF page fault",
     16: "#MF floating point", 17: "#AC alignment check", 19: "#XM SIMD floating point",
 }  # fmt: skip

@@ -1,14 +1,22 @@
 """Which events exit from the guest under hardware assistance, and what an exit costs.
 
 Costs are modelled cycles, never measured time. Round trips of VM exit and entry by processor generation:
-Agesen, Mattson, Rugina, Sheldon, "Software Techniques for Avoiding Hardware Virtualization Exits", USENIX ATC 2012.
+Agesen, Mattson, Rugina, Sheldon, "Software Techniques for Avoiding Hardware Virtualization Exits", USENIX ATC
+2012.
 """
 
 from dataclasses import dataclass
 
 __all__ = ["EXITS", "ROUND_TRIP", "ExitRule", "modelled_cycles", "table"]
 
-ROUND_TRIP = {"Prescott": 3963, "Merom": 1579, "Penryn": 1266, "Nehalem": 1009, "Westmere": 761, "Sandy Bridge": 784}
+ROUND_TRIP = {
+    "Prescott": 3963,
+    "Merom": 1579,
+    "Penryn": 1266,
+    "Nehalem": 1009,
+    "Westmere": 761,
+    "Sandy Bridge": 784,
+}
 SOURCE = "VM exit and entry round trip in cycles, USENIX ATC 2012"
 
 
@@ -29,8 +37,8 @@ EXITS = (
     ExitRule("hlt", True, "an idle guest gives the host its processor back; idle time is skipped"),
     ExitRule("interrupt window", True, "an interrupt waits until the guest can take it"),
     ExitRule("interrupt", True, "delivered by the monitor through the guest's IDT"),
-    ExitRule("exception", True, "the processor (Unicorn) delivers nothing itself; on VT-x an exception bitmap decides"),
-    ExitRule("page fault", True, "as exception; the guest's own page tables are walked by compiled code, without an exit"),
+    ExitRule("exception", True, "Unicorn delivers nothing itself; on VT-x an exception bitmap decides"),
+    ExitRule("page fault", True, "as exception; compiled code walks the guest's page tables without an exit"),
     ExitRule("software interrupt", True, "as exception; on VT-x INT n does not exit"),
     ExitRule("rom write", True, "noted once for each page, then dropped"),
     ExitRule("sensitive", True, "IN, OUT, RDTSC or SYSENTER that must be checked first"),
@@ -44,7 +52,7 @@ EXITS = (
 
 
 def modelled_cycles(exits: dict[str, int], generation: str = "Sandy Bridge") -> int:
-    """Cycles that these exits would cost on that generation: count x round trip. Raises `KeyError` for another name."""
+    """Cycles that these exits would cost: count x round trip. Raises `KeyError` for an unknown generation."""
     return sum(exits.values()) * ROUND_TRIP[generation]
 
 
@@ -52,5 +60,7 @@ def table(exits: dict[str, int] | None = None) -> str:
     """The table as text, with counts where given."""
     counts = exits or {}
     rows = [f"{'event':<20} {'exits':<6} {'count':>12}  why"]
-    rows += [f"{r.event:<20} {'yes' if r.exits else 'no':<6} {counts.get(r.event, 0):>12}  {r.why}" for r in EXITS]
+    for rule in EXITS:
+        exits_too = "yes" if rule.exits else "no"
+        rows.append(f"{rule.event:<20} {exits_too:<6} {counts.get(rule.event, 0):>12}  {rule.why}")
     return "\n".join(rows)

@@ -3,7 +3,7 @@
 __all__ = ["DeliveryFault"]
 
 
-class DeliveryFault(Exception):
+class DeliveryFault(Exception):  # noqa: N818  (faults are what the manual calls them)
     """Vector and error code of the fault; caught inside the monitor, never seen outside.
 
     Raised by the steps of a delivery, so that each check reads as in the manual's pseudocode.

@@ -1,6 +1,7 @@
 """The hardware-assisted engine: the guest runs at its own privilege level, as under VT-x or AMD-V.
 
-Which of its acts leave the guest is a table (exit_table.py), as the VM-execution controls are on real hardware.
+Which of its acts leave the guest is a table (exit_table.py), as the VM-execution controls are on real
+hardware.
 """
 
 from labkit.vm.machine.exit import Exit

@@ -1,7 +1,7 @@
 """Device registers in memory: an access is a refused translation, and the instruction is emulated.
 
-Plain moves are decoded and done here; anything else runs once with the device's page replaced by a copy of the
-register, and what it wrote there goes to the device.
+Plain moves are decoded and done here; anything else runs once with the device's page replaced by a copy of
+the register, and what it wrote there goes to the device.
 """
 
 from labkit.vm.machine.exit import Exit
@@ -34,7 +34,7 @@ def emulate(machine: Machine, found: Exit) -> Exit | None:
 
 
 def _plain_move(code: bytes) -> tuple[int, int, int | None] | None:
-    """Length, register and immediate of a 32-bit MOV between memory and a register; None for anything else."""
+    """Length, register and immediate of a 32-bit MOV to or from memory; None for anything else."""
     opcode = code[0]
     if opcode in (LOAD_EAX, STORE_EAX):
         return 5, 0, None

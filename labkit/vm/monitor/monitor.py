@@ -1,6 +1,6 @@
 """The monitor: runs a guest on a machine, handles its exits, and tells what happened.
 
-    while running:   devices that are due -> interrupt, if the guest can take one -> engine -> handle the exit
+devices that are due -> interrupt, if the guest can take one -> engine -> handle the exit -> again
 """
 
 import gc
@@ -29,7 +29,7 @@ LIVE_BREATH_NS = 2_000_000
 MIPS_GUESS = 100
 IDLE_SLEEP_NS = 5_000_000
 LONGEST_IDLE = 3600 * TSC_HZ
-"""Instruction times (an hour) after which a halted guest with only masked timers is taken to wait for ever."""
+"""Instruction times (an hour) after which a halted guest with only masked timers is held to wait for ever."""
 
 
 class Monitor:
@@ -45,7 +45,7 @@ class Monitor:
         self.engine: Engine = HardwareAssist(machine.processor) if isinstance(engine, str) else engine
         self.on_event: list[Callable[[Event], None]] = []
         self.log: list[Row] | None = None
-        """Where rows of events go when a log is kept: cheaper than events, which are made of rows when looked at."""
+        """Where rows of events go when a log is kept: cheaper than events, which are made from rows later."""
         self.counts = dict.fromkeys(COUNTED, 0)
         self._delivery = Delivery(machine.processor)
         self._wanted: str | None = None
@@ -197,10 +197,8 @@ class Monitor:
         elif kind is ExitKind.ROM_WRITE:
             self._rom_write(found)
         elif kind is ExitKind.NOWHERE:
-            return self._end(
-                StopReason.NOWHERE,
-                f"the guest jumped to {found.physical:08x}, where there is no memory; last event: {self._last_fault or 'none'}",
-            )
+            where = f"the guest jumped to {found.physical:08x}, where there is no memory"
+            return self._end(StopReason.NOWHERE, f"{where}; last event: {self._last_fault or 'none'}")
         elif kind is ExitKind.FAILURE:
             return self._end(StopReason.FAILURE, f"the processor engine stopped with error {found.address}")
         return None
@@ -220,7 +218,8 @@ class Monitor:
         if not (delivery.software(vector) if found.software else delivery.exception(vector, found.error)):
             name = EXCEPTION_NAMES.get(vector, f"vector {vector}")
             where = f" for {found.address:08x}" if vector == PAGE_FAULT else ""
-            self._shut_down(f"{name}{where} at eip {self.machine.processor.registers.eip:08x}, and no handler can be reached")
+            eip = self.machine.processor.registers.eip
+            self._shut_down(f"{name}{where} at eip {eip:08x}, and no handler can be reached")
 
     def _shut_down(self, what: str) -> None:
         self._last_fault, self._shutdown = what, True
@@ -236,7 +235,7 @@ class Monitor:
             if self._stop_at == 0:
                 return None  # asked to stop, from outside the guest
             machine.update_pin()
-            if processor.interrupt_pin:
+            if board.interrupt_pending():
                 break
             if machine.clock.live:
                 self._doze()
@@ -268,14 +267,17 @@ class Monitor:
     def _rom_write(self, found: Exit) -> None:
         self.counts["rom write"] += 1
         self.machine.memory.state[found.physical >> 12] |= FRAME_BUCKET
-        self._emit(EventKind.ROM_WRITE, found.physical, note=f"{found.physical:08x} is read-only, nothing changes")
+        note = f"{found.physical:08x} is read-only, nothing changes"
+        self._emit(EventKind.ROM_WRITE, found.physical, note=note)
 
     # --- telling
 
-    def _emit(self, kind: EventKind, number: int = 0, value: int = 0, linear: int = 0, note: str = "") -> None:
+    def _emit(
+        self, kind: EventKind, number: int = 0, value: int = 0, linear: int = 0, note: str = ""
+    ) -> None:
         if self.log is not None:
-            point = self.machine.point
-            self.log.append((point.instructions, point.branches, point.eip, kind, number, value, linear, note))
+            at = self.machine.point
+            self.log.append((at.instructions, at.branches, at.eip, kind, number, value, linear, note))
         if self.on_event:
             event = Event(self.machine.point, kind, number, value, linear, note)
             for listener in self.on_event:

@@ -1,7 +1,7 @@
-"""Descriptor tables, task-state segments and ring 0 stacks, by linear address, as delivery reads and writes them."""
+"""Descriptor tables, task-state segments and ring 0 stacks, by linear address, as delivery reaches them."""
 
-from labkit.vm.machine.processor import Processor
 from labkit.vm.machine.probes import access
+from labkit.vm.machine.processor import Processor
 from labkit.vm.monitor.faults import DeliveryFault
 
 __all__ = ["SystemMemory"]
@@ -11,7 +11,7 @@ CODE_STATES = 3
 
 
 class SystemMemory:
-    """Supervisor accesses through the guest's paging. Raises `DeliveryFault` 14 where a page does not allow them."""
+    """Supervisor accesses through the guest's paging. Raises `DeliveryFault` 14 where a page forbids them."""
 
     def __init__(self, processor: Processor) -> None:
         self._processor = processor

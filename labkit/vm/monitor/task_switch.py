@@ -20,7 +20,9 @@ NT, TS_FLAG, PG = 0x4000, 8, 1 << 31
 SAVED_SEGMENTS = (ES, CS, SS, DS, FS, GS)
 
 
-def switch_task(processor: Processor, memory: SystemMemory, selector: int, error: int | None, external: int) -> None:
+def switch_task(
+    processor: Processor, memory: SystemMemory, selector: int, error: int | None, external: int
+) -> None:
     """Leave the running task, enter the one whose TSS `selector` names, push the error code there."""
     registers = processor.registers
     low, high = _task_descriptor(memory, selector, external)
@@ -86,7 +88,9 @@ def _load(memory: SystemMemory, base: int, processor: Processor, external: int) 
     registers.derive(level)
 
 
-def _load_segment(registers: RegisterFile, memory: SystemMemory, index: int, selector: int, external: int) -> None:
+def _load_segment(
+    registers: RegisterFile, memory: SystemMemory, index: int, selector: int, external: int
+) -> None:
     if not selector & 0xFFFC:
         if index in (CS, SS):
             raise DeliveryFault(TS, external)

@@ -1,10 +1,14 @@
 """The effective address of an instruction's memory operand, compiled.
 
     ModRM  7 6 5   3 2  0     SIB  7   6 5   3 2  0
-          |mod| reg | rm |        |scale|index|base|      address = segment base + base + index * 2^scale + displacement
+          |mod| reg | rm |        |scale|index|base|
+
+    address = segment base + base + index * 2^scale + displacement
 
 Only 32-bit addressing; the registers must stand as they did when the instruction ran.
 """
+
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -36,7 +40,7 @@ def _byte(p):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def effective_address(a, p):  # type: ignore[no-untyped-def]
-    """Linear address of the memory operand of the instruction at `p`, or UNKNOWN (16-bit addressing, no operand)."""
+    """Linear address of the memory operand of the instruction at `p`; UNKNOWN: none, or 16-bit addressing."""
     segment = -1
     op = load8(p)
     for _ in range(14):
@@ -55,7 +59,8 @@ def effective_address(a, p):  # type: ignore[no-untyped-def]
     if mod == 3:
         return UNKNOWN
     p += U(1)
-    address, base = U(0), np.int64(rm)
+    address: Any = U(0)
+    base: Any = np.int64(rm)
     if rm == 4:
         sib = load8(p)
         p += U(1)
@@ -72,5 +77,5 @@ def effective_address(a, p):  # type: ignore[no-untyped-def]
     if base >= 0:
         address += _register(a, base)
     if segment < 0:
-        segment = SS if base == ESP or base == EBP else DS
+        segment = SS if base in (ESP, EBP) else DS
     return (address + U(load32(a[c.ENV] + U(layout.SEGMENTS + 24 * segment + 8)))) & MASK32

@@ -1,17 +1,18 @@
 """The block hook, compiled: the instruction clock, exact deadlines and the interrupt window.
 
-Unicorn calls it before each translated block. Where a block ends depends on Unicorn (page ends, hooks, cache), so
-nothing the guest can see may depend on it: the clock counts instructions, not blocks, and a deadline inside a
-block stops before the block, to be finished exactly (see processor.py).
+Unicorn calls it before each translated block. Where a block ends depends on Unicorn (page ends, hooks,
+cache), so nothing the guest can see may depend on it: the clock counts instructions, not blocks, and a
+deadline inside a block stops before the block, to be finished exactly (see processor.py).
 
-What a block holds is decoded once and kept in a direct-mapped table of 2^20 words. The slot is made of the block's
-place, so that neighbours in code are neighbours in the table; what the slot does not say, the tag does:
+What a block holds is decoded once and kept in a direct-mapped table of 2^20 words. The slot is made of the
+block's place, so that neighbours in code are neighbours in the table; what the slot does not say, the tag
+does:
 
     slot   19          10 9                    0      entry  61     52 51    40 39  27 26 25 24 23      0
           | frame 9:0    | offset 11:2 ^ mix    |           |frame 19:10|generation|size|off 1:0|w| info  |
 
-A frame's generation changes whenever its bytes may have changed. Blocks that cross a page have a small table of
-their own, with both pages in the key.
+A frame's generation changes whenever its bytes may have changed. Blocks that cross a page have a small table
+of their own, with both pages in the key.
 """
 
 import numpy as np
@@ -40,8 +41,8 @@ from labkit.vm.machine.probes.intrinsics import call_stop, load8, load32, load64
 from labkit.vm.machine.probes.walk import WALK_FAULT, translate
 
 __all__ = [
-    "CROSSING_BITS", "TABLE_ENTRIES", "accept", "block_bytes", "block_hook", "block_hook_native", "exact_clock",
-    "settle", "settle_software", "wide",
+    "CROSSING_BITS", "TABLE_ENTRIES", "accept", "block_bytes", "block_hook", "block_hook_native",
+    "exact_clock", "settle", "settle_software", "wide",
 ]  # fmt: skip
 
 U = np.uint64
@@ -160,7 +161,7 @@ def block_info(a, linear, size):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def accept(a, linear, size):  # type: ignore[no-untyped-def]
-    """Note that the block's CMPXCHG8B has been seen to: it is not stopped before again while the table has it."""
+    """The block's CMPXCHG8B has been seen to: it is not stopped before again while the table has it."""
     block_info(a, linear, size)
     page, offset = U(_page(a, linear)), linear & U(0xFFF)
     slot = _slot(a, page, offset)
@@ -321,7 +322,7 @@ def block_hook(_engine, linear, size32, a):  # type: ignore[no-untyped-def]
 
 @cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER), cache=True)
 def block_hook_native(_engine, linear, size32, a):  # type: ignore[no-untyped-def]
-    """The same when Unicorn's own MMU translates: the code's frame is looked up and its bytes decoded each time."""
+    """The same when Unicorn's own MMU translates: frame and bytes of the code are looked at each time."""
     size = U(size32)
     for page in (linear, linear + size):
         found = translate(a, page & MASK32, False, True, False, False)

@@ -1,7 +1,7 @@
 """The cells: one array of 64-bit words that the compiled hooks and the processor share.
 
-A hook gets the array's address as its user data. Everything a hook needs to know or to tell is a numbered cell;
-there is no other state. The numbers are constants at compile time.
+A hook gets the array's address as its user data. Everything a hook needs to know or to tell is a numbered
+cell; there is no other state. The numbers are constants at compile time.
 """
 
 from enum import IntEnum
@@ -93,8 +93,8 @@ WATCH_VALUE = 81  # what the last hit wrote; the register's last value
 WATCH_WIDTH = 82  # bytes that it wrote
 WATCH_OFFSET = 83  # where in the frame
 
-# frame state: a frame is data (writable, not executable), code (executable, not writable) or, when both happen on
-# one page, mixed (both; the processor then checks each store for code under it)
+# frame state: a frame is data (writable, not executable), code (executable, not writable) or, when both
+# happen on one page, mixed (both; the processor then checks each store for code under it)
 FRAME_CODE = 1
 FRAME_MIXED = 2
 FRAME_WRITABLE = 4  # some translation may allow writes

@@ -7,6 +7,8 @@ Only what the clock and the checks need is decoded. Capstone decodes for people;
 Source: Intel SDM volume 2, appendix A (opcode maps).
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -14,8 +16,8 @@ from numba import njit
 from labkit.vm.machine.probes.intrinsics import load8
 
 __all__ = [
-    "BRANCH", "CX8", "INFO_COUNT", "INVLPG", "IO", "LENGTH", "REP", "REP_FIRST", "SENSITIVE", "SYSENTER", "TSC",
-    "boundary", "instruction", "retired_before", "survey",
+    "BRANCH", "CX8", "INFO_COUNT", "INVLPG", "IO", "LENGTH", "REP", "REP_FIRST", "SENSITIVE", "SYSENTER",
+    "TSC", "boundary", "instruction", "retired_before", "survey",
 ]  # fmt: skip
 
 # attributes of an opcode
@@ -62,7 +64,7 @@ def _two_byte() -> npt.NDArray[np.uint8]:
     table[0x77] = 0
     table[0x80:0x90] = IMMZ
     table[0xA0:0xA3] = table[0xA8:0xAB] = 0
-    table[0xA4] = table[0xAC] = table[0xBA] = table[0xC2] = table[0xC4] = table[0xC5] = table[0xC6] = MODRM | IMM8
+    table[[0xA4, 0xAC, 0xBA, 0xC2, 0xC4, 0xC5, 0xC6]] = MODRM | IMM8
     table[0xC8:0xD0] = 0
     return table
 
@@ -84,8 +86,8 @@ LENGTH = 0x1F
 
 
 @njit(cache=True)
-def instruction(p: int, wide: int) -> int:
-    """Length and kind of the instruction at host address `p`; `wide` is the D bit of CS. At most 15 bytes are read."""
+def instruction(p: Any, wide: Any) -> Any:
+    """Length and kind of the instruction at host address `p`, 15 bytes at most; `wide` is the D bit of CS."""
     operand, address, repeat = wide, wide, 0
     i = np.uint64(0)
     op = load8(p)
@@ -170,7 +172,7 @@ def instruction(p: int, wide: int) -> int:
 
 
 @njit(cache=True)
-def survey(p: int, size: int, wide: int) -> int:
+def survey(p: Any, size: Any, wide: Any) -> Any:
     """What a block of `size` bytes at `p` holds: instruction count and kinds, as block info."""
     at, count, kinds, first, sensitive = np.uint64(0), 0, 0, 1, 0
     while at < size and count < INFO_COUNT:
@@ -187,8 +189,8 @@ def survey(p: int, size: int, wide: int) -> int:
 
 
 @njit(cache=True)
-def boundary(p: int, size: int, wide: int, count: int) -> int:
-    """Byte offset of instruction number `count` (from 0) in the block at `p`; `size` where there are fewer."""
+def boundary(p: Any, size: Any, wide: Any, count: int) -> Any:
+    """Byte offset of instruction number `count` (from 0) in the block at `p`, or `size`."""
     at = np.uint64(0)
     while count > 0 and at < size:
         at += np.uint64(instruction(p + at, wide) & LENGTH)
@@ -197,7 +199,7 @@ def boundary(p: int, size: int, wide: int, count: int) -> int:
 
 
 @njit(cache=True)
-def retired_before(p: int, size: int, wide: int, offset: int) -> int:
+def retired_before(p: Any, size: Any, wide: Any, offset: Any) -> Any:
     """How many instructions of the block at `p` begin before byte `offset`."""
     at, count = np.uint64(0), 0
     while at < size and at < offset:

@@ -58,7 +58,7 @@ class Emulator:
         self._uc: Any = Uc(UC_ARCH_X86, UC_MODE_32)
         self._uc.ctl_set_cpu_model(MODEL)
         self.layout = find_layout(self._uc)
-        self._handle = self._uc._uch  # noqa: SLF001  (the binding gives its handle no public name)
+        self._handle: Any = self._uc._uch  # noqa: SLF001  (the binding gives its handle no public name)
         self._uc.ctl_exits_enabled(True)
 
     @property

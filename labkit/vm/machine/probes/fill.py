@@ -17,7 +17,14 @@ from labkit.vm.machine.probes.block import settle
 from labkit.vm.machine.probes.decode import ONE, PREFIX
 from labkit.vm.machine.probes.flags import mend_flags
 from labkit.vm.machine.probes.intrinsics import load8, load16, load32, store8, store32, store64
-from labkit.vm.machine.probes.walk import WALK_EXECUTE, WALK_FAULT, WALK_LARGE, WALK_WRITE, mark_dirty, translate
+from labkit.vm.machine.probes.walk import (
+    WALK_EXECUTE,
+    WALK_FAULT,
+    WALK_LARGE,
+    WALK_WRITE,
+    mark_dirty,
+    translate,
+)
 
 __all__ = ["tlb_fill"]
 
@@ -57,8 +64,8 @@ def _within(page, base, limit):  # type: ignore[no-untyped-def]
 def _system_access(a, page):  # type: ignore[no-untyped-def]
     """Is this the processor's own read of a descriptor table, for a segment load of a ring 3 program?
 
-    Such reads are made with supervisor rights. Unicorn does not say which access it is, so the page must belong
-    to a table and the instruction must be one that loads a selector.
+    Such reads are made with supervisor rights. Unicorn does not say which access it is, so the page must
+    belong to a table and the instruction must be one that loads a selector.
     """
     env = a[c.ENV]
     if not (

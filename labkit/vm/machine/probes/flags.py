@@ -1,7 +1,8 @@
 """Mends the condition codes after CMPXCHG8B.
 
-Unicorn leaves a raw operand in `cc_src` while `cc_op` says that it holds flags; when the processor then stops,
-the operand's other bits would be merged into EFLAGS (TF, IF, NT, AC set at random). Only flag bits may stay.
+Unicorn leaves a raw operand in `cc_src` while `cc_op` says that it holds flags; when the processor then
+stops, the operand's other bits would be merged into EFLAGS (TF, IF, NT, AC set at random). Only flag bits may
+stay.
 """
 
 import numpy as np

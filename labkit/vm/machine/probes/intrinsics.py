@@ -10,7 +10,10 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-__all__ = ["call_clock", "call_stop", "load8", "load16", "load32", "load64", "store8", "store16", "store32", "store64"]
+__all__ = [
+    "call_clock", "call_stop", "load8", "load16", "load32", "load64", "store8", "store16", "store32",
+    "store64",
+]  # fmt: skip
 
 U8, U16, U32, U64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 

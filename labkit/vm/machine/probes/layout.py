@@ -1,9 +1,9 @@
 """Where Unicorn keeps the processor's registers: its private layout, found and checked at start.
 
 Unicorn's public interface hides what a monitor needs: the current privilege level, the segment caches, error
-codes. They lie in QEMU's `CPUX86State`. The structure is found by writing a pattern into the general registers
-and searching for it; every field used is then checked by writing it through the public interface, so that another
-version or build is refused rather than corrupted.
+codes. They lie in QEMU's `CPUX86State`. The structure is found by writing a pattern into the general
+registers and searching for it; every field used is then checked by writing it through the public interface,
+so that another version or build is refused rather than corrupted.
 
     CPUX86State (Unicorn 2.1.4, target x86-64, which also runs 32-bit code)
        0 regs[16] u64     128 eip      136 eflags     152 cc_src    168 cc_op    176 hflags
@@ -39,7 +39,7 @@ GENERAL = (
 )  # fmt: skip
 WINDOW = 0x10000
 
-_known: tuple[int, int] | None = None  # (offset of the pointer in the engine, offset of the registers behind it)
+_known: tuple[int, int] | None = None  # offset of the pointer in the engine, of the registers behind it
 
 
 class LayoutError(RuntimeError):
@@ -173,7 +173,12 @@ def _verify(engine: Any, layout: Layout) -> None:
         expect(f"{name} base", offset + 8, 0x4567000)
         expect(f"{name} limit", offset + 16, 0x7F7)
         engine.reg_write(register, (0, 0, 0, 0))
-    for name, msr, offset in (("SYSENTER_CS", 0x174, SYSENTER_CS), ("SYSENTER_ESP", 0x175, SYSENTER_ESP), ("SYSENTER_EIP", 0x176, SYSENTER_EIP)):
+    sysenter = (
+        ("SYSENTER_CS", 0x174, SYSENTER_CS),
+        ("SYSENTER_ESP", 0x175, SYSENTER_ESP),
+        ("SYSENTER_EIP", 0x176, SYSENTER_EIP),
+    )
+    for name, msr, offset in sysenter:
         engine.reg_write(x86.UC_X86_REG_MSR, (msr, 0x1234))
         expect(name, offset, 0x1234)
         engine.reg_write(x86.UC_X86_REG_MSR, (msr, 0))

@@ -57,7 +57,7 @@ def _host_ticks(a):  # type: ignore[no-untyped-def]
 
 @cfunc(types.int32(types.voidptr, CELLS_POINTER), cache=True)
 def rdtsc_hook(_engine, a):  # type: ignore[no-untyped-def]
-    """RDTSC: retired instructions plus skipped idle time; on the live clock the host's time in the same unit."""
+    """RDTSC: retired instructions plus skipped idle time; on the live clock the host's time in that unit."""
     a[c.RDTSCS] += U(1)
     ticks = _host_ticks(a) if a[c.LIVE] else exact_clock(a) + a[c.IDLE]
     store64(a[c.ENV], ticks & MASK32)

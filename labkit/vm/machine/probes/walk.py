@@ -7,8 +7,8 @@
     PAE paging      31 30 29      21 20   12 11  0       entry  63 62   36 35  12 ...
                    |ptr | directory | table | offset |         |NX| reserved| frame |...
 
-The order of checks, accessed and dirty bits follows Unicorn's (QEMU's) own unit, which the tests compare it with.
-Source: Intel SDM volume 3A, chapter 4.
+The order of checks, accessed and dirty bits follows Unicorn's (QEMU's) own unit, which the tests compare it
+with. Source: Intel SDM volume 3A, chapter 4.
 """
 
 import numpy as np
