@@ -58,13 +58,13 @@ ALLOW_ALL = U(c.ALLOW_ALL)
 BRANCH_SHIFT = U(16)
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, forceinline=True)
 def wide(a):  # type: ignore[no-untyped-def]
     """The D bit of CS: 1 in 32-bit code, 0 in 16-bit code."""
     return np.int64((load32(a[c.ENV] + U(layout.HFLAGS)) >> 4) & 1)
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, forceinline=True)
 def _page(a, linear):  # type: ignore[no-untyped-def]
     """Physical frame | generation of a page that code was fetched from."""
     return load32(a[c.PAGES] + (((linear & MASK32) >> U(12)) << U(2)))
@@ -97,14 +97,14 @@ def block_bytes(a, linear, size):  # type: ignore[no-untyped-def]
     return a[c.SCRATCH]
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, forceinline=True)
 def _slot(a, page, offset):  # type: ignore[no-untyped-def]
     frame = page >> U(12)
     index = ((frame & U(0x3FF)) << U(10)) | ((offset >> U(2)) ^ ((frame >> U(10)) & U(0x3FF)))
     return a[c.BLOCKS] + (index << U(3))
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, forceinline=True)
 def _tag(a, page, offset, size):  # type: ignore[no-untyped-def]
     generation = page & U(0xFFF)
     tag = ((page >> U(22)) << U(28)) | (generation << U(16)) | (size << U(3)) | ((offset & U(3)) << U(1))
@@ -149,7 +149,7 @@ def _slow_info(a, linear, size):  # type: ignore[no-untyped-def]
     return info
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, forceinline=True)
 def block_info(a, linear, size):  # type: ignore[no-untyped-def]
     """Instruction count and kinds of the block at `linear`, from the table or decoded now."""
     page, offset = U(_page(a, linear)), linear & U(0xFFF)
@@ -301,7 +301,7 @@ def _attend(a, linear, size, info):  # type: ignore[no-untyped-def]
     return 0
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, forceinline=True)
 def _count(a, linear, size, info):  # type: ignore[no-untyped-def]
     after = a[c.CLOCK] + (info & U(INFO_COUNT))
     if after > a[c.LIMIT] or a[c.ATTENTION] or info & U(SENSITIVE | REP_FIRST):
@@ -313,7 +313,7 @@ def _count(a, linear, size, info):  # type: ignore[no-untyped-def]
     a[c.BLOCK], a[c.BLOCK_SIZE], a[c.BLOCK_INFO] = linear, size, info
 
 
-@cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER), cache=True)
+@cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER), cache=True, forceinline=True)
 def block_hook(_engine, linear, size32, a):  # type: ignore[no-untyped-def]
     """UC_HOOK_BLOCK: count the block that is about to run, or stop before it."""
     size = U(size32)
