@@ -4,8 +4,8 @@ from labkit.vm.machine.state import Registers
 from labkit.vm.replay import Breakpoint, Timeline
 from labkit.vm.replay.disassembly import Line
 from labkit.widgets.debugger.model import Code, CodeRow
-from labkit.widgets.debugger.words import hex32, operands
 from labkit.widgets.debugger.state import State
+from labkit.widgets.debugger.words import hex32, operands
 
 __all__ = ["BEFORE", "ROWS", "code", "linear_eip", "listing", "stops_at"]
 
@@ -13,9 +13,10 @@ ROWS = 14
 BEFORE = 6
 MARGIN = 2
 EXITS = {
-    "in": "port in", "out": "port out", "insb": "port in", "outsb": "port out", "cpuid": "cpuid", "hlt": "halt",
-    "int": "system call", "int1": "debug", "int3": "breakpoint", "sysenter": "system call", "iretd": "returns", "iret": "returns",
-    "sysexit": "returns", "lgdt": "gdt load", "lidt": "idt load", "invlpg": "page flush", "rdmsr": "msr", "wrmsr": "msr",
+    "in": "port in", "out": "port out", "insb": "port in", "outsb": "port out", "cpuid": "cpuid",
+    "hlt": "halt", "int": "system call", "int1": "debug", "int3": "breakpoint", "sysenter": "system call",
+    "iretd": "returns", "iret": "returns", "sysexit": "returns", "lgdt": "gdt load", "lidt": "idt load",
+    "invlpg": "page flush", "rdmsr": "msr", "wrmsr": "msr",
 }  # fmt: skip
 
 

@@ -7,23 +7,24 @@ import numpy as np
 from labkit.vm.monitor import Event
 from labkit.vm.replay import EventLog, Timeline
 from labkit.widgets.debugger.model import EventRow, Events, Lane, Phase, Scrubber
-from labkit.widgets.debugger.words import decimal
 from labkit.widgets.debugger.state import State
+from labkit.widgets.notation import decimal
 
 __all__ = ["WIDTH", "Marks", "colour_of", "events"]
 
 BEFORE, AFTER = 5, 3
 WIDTH = 1000
-LANES = (("interrupts", "guest"), ("calls", "new"), ("faults", "fault"), ("devices", "hardware"))
+LANES = (("interrupts", "guest"), ("calls", "monitor"), ("faults", "fault"), ("devices", "hardware"))
 KINDS = {
     "interrupt": 0, "software interrupt": 1, "system call": 1, "page fault": 2, "exception": 2,
     "port in": 3, "port out": 3, "device read": 3, "device write": 3, "rom write": 3,
 }  # fmt: skip
 USER = 4  # of a page fault's error code
+SYSTEM_CALL = 0x80  # the vector that Linux and our own kernel use
 
 
 def colour_of(kind: str) -> str:
-    """Whose colour an event has: guest, fault, hardware, new or monitor."""
+    """Whose colour an event has: guest, fault, hardware or monitor."""
     lane = KINDS.get(kind)
     return "monitor" if lane is None else LANES[lane][1]
 
@@ -38,7 +39,8 @@ def events(timeline: Timeline, state: State, marks: "Marks") -> Events:
 def _around(log: EventLog, clock: int, wanted: str) -> list[Event]:
     """Up to BEFORE events up to the cursor and AFTER events behind it."""
     reach = 1 if not wanted else 40
-    near = [e for e in log.around(clock, BEFORE * reach, (AFTER + 1) * reach) if not wanted or str(e.kind) == wanted]
+    near = log.around(clock, BEFORE * reach, (AFTER + 1) * reach)
+    near = [event for event in near if not wanted or str(event.kind) == wanted]
     behind = [event for event in near if event.point.instructions <= clock]
     ahead = [event for event in near if event.point.instructions > clock]
     return behind[-BEFORE:] + ahead[:AFTER]
@@ -81,7 +83,7 @@ class Marks:
                 self._clocks[lane].append(at)
             if lane == 0:
                 self.firsts.setdefault("interrupts on", at)
-            if lane == 1 or (kind == "page fault" and row[5] & USER):
+            if (lane == 1 and row[4] == SYSTEM_CALL) or (kind == "page fault" and row[5] & USER):
                 self.firsts.setdefault("user mode", at)
         self._seen = len(log)
 
@@ -96,7 +98,8 @@ class Marks:
         lanes = self.lanes(timeline.events, start, end)
         named = {"start": start, **self.firsts, **places}
         within = sorted((at, name) for name, at in named.items() if start <= at <= end)
-        return Scrubber(start, end, share(clock, start, end), WIDTH, lanes, _phases(within, start, end, clock))
+        phases = _phases(within, start, end, clock)
+        return Scrubber(start, end, share(clock, start, end), WIDTH, lanes, phases)
 
 
 def share(clock: int, start: int, end: int) -> float:

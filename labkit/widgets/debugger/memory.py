@@ -3,8 +3,8 @@
 from labkit.vm.machine.state import Registers
 from labkit.vm.replay import Timeline
 from labkit.widgets.debugger.model import Memory, MemoryRow, Stack, StackRow
-from labkit.widgets.debugger.words import hex32
 from labkit.widgets.debugger.state import State
+from labkit.widgets.debugger.words import hex32
 
 __all__ = ["ROWS", "STACK_ROWS", "memory", "stack", "window"]
 
@@ -68,4 +68,4 @@ def stack(timeline: Timeline, registers: Registers) -> Stack:
 def _meaning(timeline: Timeline, value: int, pointer: str) -> str:
     if value >= 0x1000 and (name := timeline.symbol(value)):
         return f"{name}"
-    return "caller’s ebp" if pointer == "ebp" else ""
+    return "ebp of the caller" if pointer == "ebp" else ""

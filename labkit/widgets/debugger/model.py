@@ -74,7 +74,7 @@ class MemoryRow:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """The memory window; `where` says what it follows, `selected` is the address that 'who wrote' asks about."""
+    """The memory window: what it follows, and the address that 'who wrote' asks about."""
 
     where: str
     rows: tuple[MemoryRow, ...]

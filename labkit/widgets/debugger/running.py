@@ -24,7 +24,7 @@ LONGEST_ANSWER = 10.0
 
 
 class Runner:
-    """The running half of a session. The one who owns an event loop calls `tick` until `session.state.running` ends."""
+    """The running half of a session: who owns an event loop calls `tick` while `session.state.running`."""
 
     def __init__(self, session: "Session") -> None:
         self._session = session

@@ -14,10 +14,11 @@ from labkit.widgets.debugger.code import linear_eip
 from labkit.widgets.debugger.command import Command, CommandError, parse
 from labkit.widgets.debugger.events import Marks
 from labkit.widgets.debugger.model import Answer, View
-from labkit.widgets.debugger.words import decimal, hex32, parse_number
 from labkit.widgets.debugger.running import Runner
 from labkit.widgets.debugger.state import SPEEDS, Access, State
 from labkit.widgets.debugger.view import look, settle
+from labkit.widgets.debugger.words import hex32, parse_number
+from labkit.widgets.notation import decimal
 
 __all__ = ["Session"]
 
@@ -37,7 +38,8 @@ class Session:
         self.seq = 0
         self.on_fork: list[Callable[[], None]] = []
         self._commands: dict[str, Callable[[Command], None]] = {
-            "step": self._step, "back": self._back, "event": self._event, "previous_event": self._previous_event,
+            "step": self._step, "back": self._back,
+            "event": self._event, "previous_event": self._previous_event,
             "run": self._run, "pause": self._pause, "speed": self._speed, "go": self._go, "seek": self._seek,
             "start": self._start, "end": self._end, "breakpoint": self._breakpoint,
             "next_stop": self._next_stop, "previous_stop": self._previous_stop, "memory": self._memory,
@@ -53,11 +55,9 @@ class Session:
         try:
             command = parse(content)
             self.seq = command.seq
-            if command.do not in self._commands:
-                raise CommandError(f"there is no command {command.do!r}")
             if self.state.running and command.do not in {"run", "pause", "speed", "look", "screen"}:
                 self.runner.stop()
-            self._commands[command.do](command)
+            self._commands.get(command.do, _unknown)(command)
         except CommandError as error:
             self.tell(str(error))
         except Exception as error:  # noqa: BLE001 (a viewer must not die of what it looks at)
@@ -79,11 +79,12 @@ class Session:
         """Remember where we are: changes are marked from here on."""
         timeline = self.timeline
         self.state = replace(
-            self.state, before=timeline.registers, before_clock=timeline.cursor, done=None, accesses=(), answer=None
-        )
+            self.state, before=timeline.registers, before_clock=timeline.cursor,
+            done=None, accesses=(), answer=None,
+        )  # fmt: skip
 
     def arrived(self) -> None:
-        """Find out what the instruction before the cursor was and touched: one step back, and again forward."""
+        """Find out what the instruction before the cursor was and did: one step back, and forward again."""
         timeline = self.timeline
         if timeline.cursor > timeline.start:
             timeline.back(1)
@@ -157,9 +158,10 @@ class Session:
         self.arrived()
 
     def _go(self, command: Command) -> None:
-        """To a point, a share of the history, a named place, an event kind, or the next time at an address."""
+        """To a point, a share of the history, a named place, an event, or the next time at an address."""
         text, timeline = command.text.strip().lower(), self.timeline
-        named = {phase.name.lower(): phase.clock for phase in self.marks.scrubber(timeline, self.state.places).phases}
+        phases = self.marks.scrubber(timeline, self.state.places).phases
+        named = {phase.name.lower(): phase.clock for phase in phases}
         try:
             if text in named:
                 self.goto(named[text])
@@ -175,8 +177,8 @@ class Session:
             if isinstance(error, CommandError):
                 raise
             raise CommandError(
-                f"go to {command.text!r}? Write a point (338 214 006), a share (50%), an address (c010 4a1fh), "
-                "an event (page fault) or a name under the scrubber"
+                f"go to {command.text!r}? Write a point (338 214 006), a share (50%), an address "
+                "(c010 4a1fh), an event (page fault) or a name under the scrubber"
             ) from None
 
     # --- running
@@ -278,7 +280,8 @@ class Session:
             raise CommandError(f"{command.name} = {command.text!r}: write up to eight hexadecimal digits")
         self.moving()
         self._change_to(self.timeline.fork(registers={name: value}))
-        self.tell(f"forked at {decimal(self.timeline.cursor)}: {command.name} is {hex32(value)} from here on", "note")
+        at = decimal(self.timeline.cursor)
+        self.tell(f"forked at {at}: {command.name} is {hex32(value)} from here on", "note")
 
     def _change_to(self, timeline: Timeline) -> None:
         at = timeline.cursor
@@ -286,3 +289,7 @@ class Session:
         self.tell(f"forked at {decimal(at)}: a new history begins", "note")
         for tell in self.on_fork:
             tell()
+
+
+def _unknown(command: Command) -> None:
+    raise CommandError(f"there is no command {command.do!r}")

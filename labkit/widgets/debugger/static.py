@@ -1,6 +1,6 @@
 """The debugger as a static picture in HTML: where no kernel and no script is (GitHub, an untrusted notebook).
 
-Such places take styles away, so the meaning is in the elements: preformatted text, bold, inserted, emphasised.
+Such places take styles away, so the meaning is in the elements: preformatted, bold, inserted, emphasised.
 """
 
 from collections.abc import Iterator
@@ -44,8 +44,8 @@ def _code(view: View) -> Iterator[str]:
         yield escape(view.code.problem)
     for row in view.code.rows:
         sign = "●" if row.breakpoint else " "
-        text = escape(f"{row.address}  {row.bytes:<21} {row.mnemonic:<5} {row.operands:<28} {row.note or row.label}")
-        line = f"{sign} {row.mark:<5} {text.rstrip()}"
+        text = f"{row.address}  {row.bytes:<21} {row.mnemonic:<5} {row.operands:<28} {row.note or row.label}"
+        line = f"{sign} {row.mark:<5} {escape(text.rstrip())}"
         yield f"<b>{line}</b>" if row.mark in {"next", "again"} else line
 
 
@@ -56,7 +56,7 @@ def _registers(view: View) -> Iterator[str]:
         told, width = _register(general)
         yield told + " " * (36 - width) + (_register(system)[0] if system else "")
     flags = " ".join(f"<ins>{sign}{name}</ins>" if sign else name for name, sign in view.registers.flags)
-    yield f"flags: {flags} · {escape(view.registers.flags_note)}"
+    yield f"flags: {flags or 'none set'} · {escape(view.registers.flags_note)}"
 
 
 def _register(row: RegisterRow) -> tuple[str, int]:
@@ -74,7 +74,8 @@ def _memory(view: View) -> Iterator[str]:
         yield f"{row.address}  {cells}  {escape(row.text)}"
     if view.answer:
         found = view.answer
-        yield escape(f"{found.text}" + (f" at {found.point} by {found.where}" if found.clock is not None else ""))
+        place = f" at {found.point} by {found.where}" if found.clock is not None else ""
+        yield escape(found.text + place)
 
 
 def _byte(cell: str, mark: str) -> str:

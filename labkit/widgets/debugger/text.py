@@ -46,7 +46,7 @@ def _registers(view: View) -> Iterator[str]:
     yield "registers" + (f", ± {pane.since}" if pane.since else "")
     for general, system in zip_longest(pane.general, pane.system):
         yield f"  {_register(general):<38}{_register(system)}"
-    flags = " ".join(sign + name for name, sign in pane.flags)
+    flags = " ".join(sign + name for name, sign in pane.flags) or "none set"
     yield f"  flags: {flags} · {pane.flags_note}"
 
 

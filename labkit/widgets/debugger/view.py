@@ -1,6 +1,6 @@
 """Timeline at its cursor + small state -> one frozen view: what all three faces of the debugger show.
 
-Nothing here computes for the machine: it asks the timeline and puts the answers into words. Sizes are bounded.
+Nothing here computes for the machine: it asks the timeline and puts the answers into words. All is bounded.
 """
 
 import re
@@ -14,9 +14,9 @@ from labkit.widgets.debugger.code import code, listing
 from labkit.widgets.debugger.events import Marks, events
 from labkit.widgets.debugger.memory import memory, stack, window
 from labkit.widgets.debugger.model import Code, Console, View
-from labkit.widgets.debugger.words import decimal
 from labkit.widgets.debugger.registers import registers
 from labkit.widgets.debugger.state import State
+from labkit.widgets.notation import decimal, size
 
 __all__ = ["LINES", "as_json", "look", "settle"]
 
@@ -38,7 +38,8 @@ def look(timeline: Timeline, state: State, marks: Marks) -> View:
     here, clock = timeline.registers, timeline.cursor
     shown = code(timeline, state, here)
     return View(
-        title=str(timeline.name), subtitle="hardware engine · virtual clock",
+        title=str(timeline.name),
+        subtitle=f"hardware engine · virtual clock · {size(timeline.machine.memory.size)}",
         status=_status(timeline, state, here.cpl, shown), clock=clock, point=decimal(clock),
         running=state.running, speed=state.speed, code=shown, registers=registers(here, state, clock),
         memory=memory(timeline, state), stack=stack(timeline, here), events=events(timeline, state, marks),

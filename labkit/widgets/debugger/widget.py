@@ -8,6 +8,7 @@ from typing import Any
 
 import anywidget
 import traitlets
+from IPython import get_ipython
 
 from labkit.vm.replay import Timeline
 from labkit.widgets.debugger.session import Session
@@ -25,11 +26,11 @@ _WIDGET = "application/vnd.jupyter.widget-view+json"
 _LIVE: "weakref.WeakSet[Debugger]" = weakref.WeakSet()
 
 
-class Debugger(anywidget.AnyWidget):  # type: ignore[misc]
+class Debugger(anywidget.AnyWidget):
     """A debugger on a timeline: `Debugger(timeline)` shows it at its cursor.
 
-    `places` names points of the history (name -> retired instructions). Two debuggers on one timeline stay in step.
-    What can be done by hand can be done from code: `debugger.session.do({"do": "step"})`, `debugger.refresh()`.
+    `places` names points of the history (name -> retired instructions). Two debuggers on one timeline stay in
+    step. What can be done by hand can be done from code: `session.do({"do": "step"})`, then `refresh()`.
     """
 
     _esm = _HERE / "debugger.js"
@@ -118,7 +119,7 @@ class Debugger(anywidget.AnyWidget):  # type: ignore[misc]
         return f"<debugger on {timeline.name} at {timeline.cursor} of {timeline.start} to {timeline.end}>"
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**options)
+        bundle: Any = super()._repr_mimebundle_(**options)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         data = {**(data or {}), "text/plain": str(self), "text/html": as_html(self.session.view())}
         return data, metadata
@@ -127,15 +128,13 @@ class Debugger(anywidget.AnyWidget):  # type: ignore[misc]
 def refresh_stale(but: Debugger | None = None) -> None:
     """Redraw every debugger whose timeline was moved by somebody else."""
     for one in list(_LIVE):
-        if one is not but and one.comm is not None and not one.session.state.running and one.stale:
+        if one is not but and not one.session.state.running and one.stale:
             one.refresh()
 
 
 def _watch_cells() -> None:
     """After each cell, debuggers follow what the cell did to their timelines."""
-    from IPython import get_ipython
-
-    shell = get_ipython()  # type: ignore[no-untyped-call]
+    shell = get_ipython()
     if shell is not None and not getattr(shell, "labkit_watched", False):
         shell.labkit_watched = True
         shell.events.register("post_run_cell", lambda *_: refresh_stale())

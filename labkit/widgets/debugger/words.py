@@ -4,7 +4,7 @@ import re
 
 from labkit.widgets.notation import decimal, hexadecimal
 
-__all__ = ["decimal", "hex32", "in_words", "operands", "parse_number"]
+__all__ = ["hex32", "in_words", "operands", "parse_number"]
 
 _PREFIXED = re.compile(r"0x([0-9a-f]+)")
 _SIZED = re.compile(r"\b(byte|word|dword|qword) ptr ")
@@ -39,7 +39,7 @@ def parse_number(text: str, base: int) -> int:
     """
     bare = re.sub(r"[\s,_]", "", text).lower()
     if bare.startswith("0x"):
-        return int(bare[2:], 16)
+        return int(bare, 0)
     if bare.endswith("h"):
         return int(bare[:-1], 16)
     return int(bare, base)

@@ -113,8 +113,8 @@ function render({ model, el }) {
 
   const where = h("span", { class: "s m" }), listing = h("ol", { class: "code m", "aria-label": "instructions" }), noCode = h("p", { class: "s", hidden: "" });
   const since = h("span", { class: "s" }), general = h("tbody"), system = h("tbody"), flags = h("p", { class: "s", style: "margin-top:8px" });
-  const memoryWhere = h("span", { class: "s" }), bytes = h("ol", { class: "mem m", "aria-label": "bytes" }), answer = h("p", { class: "s ans", role: "status", "aria-live": "polite" });
-  const address = h("input", { class: "m", "aria-label": "memory at: hexadecimal address or register; empty follows what is accessed", "aria-keyshortcuts": "m", placeholder: "follows", spellcheck: "false", autocomplete: "off" });
+  const memoryWhere = h("span", { class: "s where" }), bytes = h("ol", { class: "mem m", "aria-label": "bytes" }), answer = h("p", { class: "s ans", role: "status", "aria-live": "polite" });
+  const address = h("input", { class: "m", "aria-label": "memory at: hexadecimal address or register; empty follows what is accessed", "aria-keyshortcuts": "m", placeholder: "address", spellcheck: "false", autocomplete: "off" });
   const stack = h("tbody"), noStack = h("p", { class: "s", hidden: "" });
   const total = h("span", { class: "s" }), log = h("ol", { class: "ev m" });
   const filter = h("select", { "aria-label": "kind of event to step to", "aria-keyshortcuts": "/" });
@@ -126,13 +126,11 @@ function render({ model, el }) {
   const grid = h("div", { class: "grid" },
     pane("Code", [where, h("span", { class: "s r" }, small("previous_stop", "back to the breakpoint before", "["), " ● breakpoint ", kbd("b"), " ", small("next_stop", "on to the next breakpoint", "]"))], listing, noCode),
     pane("Registers", [since], h("div", { class: "rg m" }, table("general registers", general), table("system registers", system)), flags),
-    pane("Memory", [h("label", { class: "s" }, address, kbd("m")), memoryWhere, h("span", { class: "s r" }, h("span", { class: "rdk" }, "read"), " or ", h("span", { class: "wrk" }, " written "), " by the last step")], bytes, answer),
+    pane("Memory", [h("label", { class: "s" }, address, kbd("m")), memoryWhere, h("span", { class: "s r" }, h("span", { class: "rd" }, "read"), " or ", h("span", { class: "wr" }, "\u00a0written\u00a0"), " by the last step")], bytes, answer),
     pane("Stack", [], h("table", { class: "stk m", "aria-label": "stack words" }, stack), noStack),
     pane("Events", [total, h("label", { class: "s r" }, "kind", filter, kbd("/"))], log),
     pane("Console", [consoleName, h("button", { type: "button", class: "s r", "data-do": "screen", "aria-keyshortcuts": "v", title: "serial console or VGA screen (v)" }, "serial or screen ", kbd("v"))], screen,
       h("label", { class: "typ m" }, h("span", { class: "s" }, "type"), typed, kbd("t"))));
-  grid.querySelector(".rdk").className = "guest b";
-  grid.querySelector(".wrk").className = "new b";
   const foot = h("div", { class: "foot s" },
     h("span", { class: "theirs" }, "click, or tab into it: keys then work here"), h("span", { class: "mine" }, "keys go to this debugger"),
     h("button", { type: "button", "data-do": "help", "aria-expanded": "false", "aria-keyshortcuts": "?" }, "all keys ", kbd("?")),
@@ -171,14 +169,36 @@ function render({ model, el }) {
       return { el: h("li", null, go), go };
     }, (row, part) => {
       row.el.style.left = `${part.at * 100}%`;
-      row.el.style.width = `${part.width * 100}%`;
-      attr(row.el, "class", part.here ? "here" : null);
+      row.el.classList.toggle("here", part.here);
       text(row.go, part.name);
       attr(row.go, "data-to", part.clock);
       attr(row.go, "title", `go to ${part.name}, ${grouped(part.clock)}`);
       attr(row.go, "aria-current", part.here ? "step" : null);
     });
+    const laid = JSON.stringify(parts.map((part) => [part.name, part.at]));
+    if (phases.lkDrawn !== laid) { phases.lkDrawn = laid; layPhases(); }
   }
+  /** Names under the line never overlap: two rows, to the left of the tick at the right end, hidden if all is full. */
+  function layPhases() {
+    const whole = track.clientWidth, rows = [-1, -1];
+    let two = false;
+    if (!whole) return;
+    for (const { el } of phases.lkRows?.values() ?? []) {
+      const from = (parseFloat(el.style.left) / 100) * whole, width = el.firstChild.lkText.length * 6.2 + 14;
+      const left = from + width > whole;
+      const begin = left ? from - width : from;
+      const row = rows.findIndex((end) => begin >= end);
+      el.classList.toggle("left", left);
+      el.classList.toggle("no", row < 0);
+      el.classList.toggle("row1", row === 1);
+      if (row >= 0) rows[row] = begin + width;
+      two ||= row === 1;
+    }
+    phases.classList.toggle("two", two);
+    track.style.setProperty("--below", two ? "38px" : "22px");
+  }
+  const resized = new ResizeObserver(() => layPhases());
+  resized.observe(track);
   function place(at) {
     cursor.style.left = `${at * 100}%`;
     cursor.style.setProperty("--at", at);
@@ -224,7 +244,7 @@ function render({ model, el }) {
   }
   function makeSystem() {
     const row = makeRegister();
-    row.note = row.was;
+    row.sg.remove();
     return row;
   }
   function patchSystem(row, register) {
@@ -232,7 +252,7 @@ function render({ model, el }) {
     const settable = register.name.startsWith("cr");
     row.vl.disabled = !settable;
     attr(row.was, "class", "s");
-    text(row.was, register.was ? `was ${register.was}` : register.note);
+    text(row.was, register.was ? `± was ${register.was}` : register.note);
   }
   function makeBytes() {
     const cells = Array.from({ length: 16 }, () => h("i", { "data-do": "writer" }));
@@ -313,7 +333,7 @@ function render({ model, el }) {
     const shown = JSON.stringify([view.registers.flags, view.registers.flags_note]);
     if (flags.lkDrawn !== shown) {
       flags.lkDrawn = shown;
-      flags.replaceChildren("flags: ", ...view.registers.flags.flatMap(([name, sign]) =>
+      flags.replaceChildren("flags: ", view.registers.flags.length ? "" : "none set ", ...view.registers.flags.flatMap(([name, sign]) =>
         [sign ? h("span", { class: "new b" }, sign + name) : name, " "]), "· ", view.registers.flags_note);
     }
 
@@ -491,6 +511,7 @@ function render({ model, el }) {
   draw();
   return () => {
     clearTimeout(waiting);
+    resized.disconnect();
     model.off("change:view", changed);
     model.off("msg:custom", answered);
   };

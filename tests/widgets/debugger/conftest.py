@@ -1,0 +1,30 @@
+"""One timeline of the teaching kernel, up to its prompt, for all tests of the debugger that only look at it."""
+
+import pytest
+
+from labkit.vm.replay import Timeline
+
+
+def boot() -> Timeline:
+    timeline = Timeline.boot("teaching", memory=32 << 20)
+    timeline.run(until_text="$ ")
+    return timeline
+
+
+@pytest.fixture(scope="session")
+def shared_timeline() -> Timeline:
+    return boot()
+
+
+@pytest.fixture
+def timeline(shared_timeline: Timeline) -> Timeline:
+    """The shared history, with the cursor in its middle; may be moved, must not be lengthened."""
+    shared_timeline.breakpoints.clear()
+    shared_timeline.seek(shared_timeline.end // 2)
+    return shared_timeline
+
+
+@pytest.fixture
+def own_timeline() -> Timeline:
+    """A history of one's own."""
+    return boot()
