@@ -15,9 +15,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-bench = typer.Typer(help="Measure labkit beside something else.", rich_markup_mode=None)
+bench = typer.Typer(help="Measure labkit beside something else.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(bench, name="bench")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Rounds = Annotated[int, typer.Option(min=1, max=99, help="Repetitions; medians are shown.")]
 
 
 def command() -> Any:
@@ -139,3 +141,25 @@ def lab(
     from labkit.cli.lab import lab as open_lab
 
     return open_lab(folder, browser=browser)
+
+
+@bench.command(name="engine")
+def bench_engine(rounds: Rounds = 5, json: Json = False) -> int:
+    """Speed beside raw Unicorn on three loops; the cost of an exit and of a checkpoint."""
+    from labkit.cli.bench import engine
+
+    return engine(rounds=rounds, as_json=json)
+
+
+@bench.command(name="boot")
+def bench_boot(
+    rounds: Rounds = 5,
+    firmware_path: Annotated[
+        bool, typer.Option("--firmware-path", help="labkit's guest unpacks its kernel itself, too.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """A whole Linux boot beside QEMU's translator: time and peak memory."""
+    from labkit.cli.bench import boot
+
+    return boot(rounds=rounds, as_json=json, firmware_path=firmware_path)

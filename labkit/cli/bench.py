@@ -1,0 +1,89 @@
+"""`labkit bench engine | boot`: measure, and show the figures as a table or as one JSON object."""
+
+import json
+import platform
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from labkit.cli.errors import DONE, CommandError, complain
+
+if TYPE_CHECKING:
+    from labkit.bench.figure import Figure
+
+__all__ = ["boot", "engine"]
+
+
+def engine(*, rounds: int, as_json: bool) -> int:
+    """Loops beside raw Unicorn, exits, checkpoints."""
+    from labkit.bench import checkpoint, exits
+    from labkit.bench import engine as loops
+    from labkit.guests.fetch import fetched
+
+    guest = "linux" if fetched("linux") else "teaching"
+
+    def measure() -> Sequence["Figure"]:
+        return [
+            *loops.measure(rounds, complain),
+            *exits.measure(rounds, complain),
+            *checkpoint.measure(guest, complain),
+        ]
+
+    return _report("engine", rounds, as_json, measure)
+
+
+def boot(*, rounds: int, as_json: bool, firmware_path: bool) -> int:
+    """A Linux boot beside QEMU."""
+    from labkit.bench.boot import measure
+
+    return _report(
+        "boot", rounds, as_json, lambda: measure(rounds, complain, firmware_path=firmware_path),
+        firmware_path=firmware_path,
+    )  # fmt: skip
+
+
+def _report(
+    name: str, rounds: int, as_json: bool, measure: Callable[[], Sequence["Figure"]], **more: object
+) -> int:
+    try:
+        figures = measure()
+    except (RuntimeError, ValueError) as error:
+        raise CommandError(str(error)) from error
+    if as_json:
+        shown = {figure.name: figure.document() for figure in figures}
+        print(json.dumps({"benchmark": name, "rounds": rounds, **more, "host": _host(), "figures": shown}))
+    else:
+        _show(name, rounds, figures)
+    return DONE
+
+
+def _host() -> dict[str, object]:
+    return {"machine": platform.machine(), "system": platform.system(), "python": platform.python_version()}
+
+
+def _show(name: str, rounds: int, figures: Sequence["Figure"]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"labkit bench {name}, {rounds} rounds")
+    methods = list(dict.fromkeys(figure.method for figure in figures))
+    for column in ("figure", "value", "unit", "spread", "goal", "how"):
+        table.add_column(column, justify="right" if column in {"value", "spread"} else "left")
+    for figure in figures:
+        spread = f"±{figure.spread:.0%}" if figure.spread else ""
+        how = str(methods.index(figure.method) + 1)
+        table.add_row(figure.name, _number(figure.value), figure.unit, spread, _goal(figure), how)
+    console = Console(highlight=False, markup=False)
+    console.print(table)
+    for number, method in enumerate(methods, 1):
+        console.print(f"{number} {method}", soft_wrap=True)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}"
+
+
+def _goal(figure: "Figure") -> str:
+    if figure.goal is None:
+        return ""
+    relation = "at least" if figure.at_least else "at most"
+    return f"{relation} {figure.goal:,g}: {'met' if figure.met else 'MISSED'}"
