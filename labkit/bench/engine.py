@@ -4,6 +4,7 @@ Raw Unicorn is what labkit stands on with nothing added: a fresh engine with its
 into mapped memory, no hooks, run to the HLT. It counts no instructions, has no exact clock, and its own MMU.
 """
 
+import gc
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -28,6 +29,7 @@ METHOD = "retired instructions / CPU time from the first instruction to HLT; med
 
 def on_labkit(image: BootImage) -> tuple[int, float, int]:
     """One run on a new machine: retired instructions, seconds of CPU time, EDX at the end."""
+    gc.collect()  # the machine of the last round
     machine = Machine(memory=MEMORY)
     machine.load(image)
     monitor = Monitor(machine)

@@ -1,5 +1,6 @@
 """What an exit costs: port accesses from the guest to a Python device and back."""
 
+import gc
 import time
 
 from labkit import guests
@@ -20,6 +21,7 @@ def measure(rounds: int, say: Progress) -> list[Figure]:
     rates = []
     for turn in range(rounds):
         say(f"exits: round {turn + 1} of {rounds}")
+        gc.collect()  # the machine of the last round
         machine = Machine(memory=MEMORY)
         machine.load(image)
         monitor = Monitor(machine)

@@ -26,6 +26,7 @@ class Outcome:
     """Wall time of the run itself, without the start of the program."""
     exits: Mapping[str, int]
     ram_sha256: str
+    """Empty, as the next, where nobody asked."""
     registers_sha256: str
     console: bytes
     screen: list[str] | None
