@@ -16,7 +16,7 @@ class Core:
 
     placements: tuple[Placement, ...]
     entry: int
-    symbols: tuple[Symbol, ...]
+    symbols: Sequence[Symbol]
     extents: tuple[layout.Extent, ...]
 
     @property

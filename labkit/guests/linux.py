@@ -140,8 +140,7 @@ def unpacked_kernel(data: bytes, header: SetupHeader) -> bytes:
 def _unpacked(data: bytes, header: SetupHeader, memory: int) -> Core:
     kernel = from_elf(unpacked_kernel(data, header), memory)
     if not kernel.symbols:
-        found = max((kallsyms.find(p.data) for p in kernel.placements), key=len, default=())
-        kernel = replace(kernel, symbols=found)
+        kernel = replace(kernel, symbols=kallsyms.Symbols([p.data for p in kernel.placements]))
     # The kernel also uses what lies between its end and pref_address + init_size (its first page tables).
     more = max(header.preferred + header.init_size - kernel.end, 0)
     room = layout.Extent(kernel.end, more, "the kernel's start-up area")

@@ -114,3 +114,20 @@ def test_debians_kernel_names_itself():
         "schedule",
         "do_syscall_64" if "do_syscall_64" in names else "entry_INT80_32",
     } <= set(names)
+
+
+def test_symbols_are_looked_for_once_and_only_when_asked_for(monkeypatch):
+    looked = []
+
+    def find(data: bytes):
+        looked.append(data)
+        return (Symbol(1, "a"), Symbol(2, "b"))[: len(data)]
+
+    monkeypatch.setattr(kallsyms, "find", find)
+    symbols = kallsyms.Symbols([b"", b"xx", b"x"])
+    assert not looked
+    assert symbols == (Symbol(1, "a"), Symbol(2, "b"))
+    assert symbols[1].name == "b"
+    assert [symbol.name for symbol in symbols] == ["a", "b"]
+    assert looked == [b"", b"xx", b"x"]
+    assert not kallsyms.Symbols([])

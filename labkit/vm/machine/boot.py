@@ -5,6 +5,7 @@ in 32-bit protected mode with flat segments and paging off, as the Linux 32-bit 
 Multiboot specification both ask for.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 __all__ = ["BootImage", "Placement", "StartState", "Symbol"]
@@ -63,4 +64,4 @@ class BootImage:
     name: str
     placements: tuple[Placement, ...]
     start: StartState
-    symbols: tuple[Symbol, ...] = field(default=(), repr=False)
+    symbols: Sequence[Symbol] = field(default=(), repr=False)

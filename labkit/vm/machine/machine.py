@@ -111,7 +111,7 @@ class Machine:
         self.image = image
 
     @property
-    def symbols(self) -> tuple[Symbol, ...]:
+    def symbols(self) -> Sequence[Symbol]:
         """Symbols of the loaded image."""
         return self.image.symbols if self.image else ()
 
