@@ -11,7 +11,6 @@ import ctypes
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from labkit.vm.machine.board import Board
 from labkit.vm.machine.boot import BootImage, Symbol
 from labkit.vm.machine.checkpoints import Bookmark, Checkpoint, Checkpoints, Frames
 from labkit.vm.machine.clock import NS_PER_INSTRUCTION
+from labkit.vm.machine.devices.disk import Image
 from labkit.vm.machine.memory import FRAME_SIZE, Memory
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.processor import NEVER, Processor
@@ -65,7 +65,7 @@ class Machine:
         self,
         memory: int = 128 << 20,
         clock: str = "virtual",
-        disks: Sequence[bytes | str | PathLike[str]] = (),
+        disks: Sequence[Image | None] = (),
         mmu: str = "labkit",
     ) -> None:
         if clock not in ("virtual", "live"):
@@ -261,5 +261,8 @@ class Machine:
             memory[frame] = new
 
 
-def _board(clock: _GuestClock, memory: int, disks: Sequence[bytes | str | PathLike[str]]) -> Board:
-    return Board(clock, memory, disks=disks) if disks else Board(clock, memory)
+def _board(clock: _GuestClock, memory: int, disks: Sequence[Image | None]) -> Board:
+    """The board; on the live clock its calendar shows the host's time, otherwise a fixed one."""
+    if clock.live:
+        return Board(clock, memory, disks=disks, start_time=int(time.time()))
+    return Board(clock, memory, disks=disks)
