@@ -9,7 +9,7 @@ import anywidget
 import traitlets
 from IPython import get_ipython
 
-from labkit.widgets.theme import STATIC, css
+from labkit.widgets.theme import css, esm
 
 __all__ = ["Drawing", "Picture", "in_kernel"]
 
@@ -55,7 +55,7 @@ def in_kernel() -> bool:
 class Drawing(anywidget.AnyWidget):
     """A picture in the page's theme, with buttons that copy it as text and as SVG."""
 
-    _esm = STATIC / "static" / "picture.js"
+    _esm = esm("copy.js", "picture.js")
     _css = css("static/picture.css")
     svg = traitlets.Unicode().tag(sync=True)
     text = traitlets.Unicode().tag(sync=True)

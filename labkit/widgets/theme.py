@@ -4,7 +4,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-__all__ = ["MEANINGS", "STATIC", "css", "tokens"]
+__all__ = ["MEANINGS", "STATIC", "css", "esm", "tokens"]
 
 STATIC = Path(__file__).parent
 MEANINGS = ("guest", "monitor", "hardware", "fault", "new", "pending")
@@ -13,6 +13,11 @@ MEANINGS = ("guest", "monitor", "hardware", "fault", "new", "pending")
 def css(*names: str) -> str:
     """The text of style sheets beside this file, tokens first."""
     return "\n".join((STATIC / name).read_text("utf-8") for name in ("tokens.css", *names))
+
+
+def esm(*names: str) -> str:
+    """One module for the browser out of scripts in static/, in this order."""
+    return "".join((STATIC / "static" / name).read_text("utf-8") for name in names)
 
 
 @cache

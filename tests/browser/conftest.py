@@ -268,6 +268,7 @@ def lab_page(lab_server: Server, browser: Any) -> Iterator[Callable[..., LabPage
         (lab_server.root / name).write_text(text, "utf-8")
         lab_server.set_theme(theme)
         context = browser.new_context(viewport={"width": width, "height": height})
+        context.set_default_timeout(15_000)
         lab = LabPage(context.new_page(), lab_server, name)
         opened.append(lab)
         lab.watch()
