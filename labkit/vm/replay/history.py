@@ -110,6 +110,8 @@ class History:
             while True:
                 left = EPOCH if goal is None else min(EPOCH, goal - self.clock)
                 stop = self.monitor.run(left)
+                if stop.reason is StopReason.INSTRUCTIONS:
+                    self.events.rows.pop()  # our own pause for a checkpoint is no news
                 self.end = self.clock
                 if stop.reason is not StopReason.INSTRUCTIONS or self.clock == goal:
                     return stop
