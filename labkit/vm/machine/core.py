@@ -123,6 +123,12 @@ class Core:
         where = block.block_bytes(self.array, np.uint64(start), np.uint64(size))
         return int(decode.boundary(where, np.uint64(size), block.wide(self.array), count))
 
+    def next_count(self) -> int:
+        """Instructions in the block that was stopped before."""
+        start, size = int(self.cells[c.NEXT_BLOCK]), int(self.cells[c.NEXT_SIZE])
+        where = block.block_bytes(self.array, np.uint64(start), np.uint64(size))
+        return int(decode.survey(where, np.uint64(size), block.wide(self.array))) & decode.INFO_COUNT
+
     def forget_block(self, linear: int, size: int) -> None:
         """Drop the translation of code that is running, by linear address."""
         self.cells[c.MAINTENANCE] = 1

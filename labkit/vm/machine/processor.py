@@ -31,6 +31,7 @@ NEVER = 1 << 62
 PF = 14
 HAS_ERROR = frozenset((8, 10, 11, 12, 13, 14, 17))
 FETCH_STOPS = (c.Stop.PAGE_FAULT, c.Stop.NOWHERE)
+PREFIX_STOPS = (c.Stop.PARTIAL, c.Stop.SENSITIVE, c.Stop.BEFORE_REP, c.Stop.PAUSE)
 SIMPLE_EXITS = {
     c.Stop.NONE: ExitKind.HALT,
     c.Stop.DEADLINE: ExitKind.DEADLINE,
@@ -137,7 +138,9 @@ class Processor:
         cells, linear = self.cells, self.registers.linear_eip
         repeating = cells[c.BLOCK_INFO] & decode.REP and cells[c.BLOCK] == linear
         repetitions = cells[c.CLOCK] - cells[c.REP_START] if repeating else 0
-        return ExecutionPoint(self.clock, int(cells[c.BRANCHES]), self.registers.eip, int(repetitions))
+        ahead = 1 if self.in_hook and cells[c.BLOCK_INFO] & decode.BRANCH else 0  # the branch at the block's end
+        branches = int(cells[c.BRANCHES]) - ahead
+        return ExecutionPoint(self.clock, branches, self.registers.eip, int(repetitions))
 
     def retire_emulated(self) -> None:
         """Count an instruction that the monitor has carried out in the processor's place."""
@@ -192,6 +195,8 @@ class Processor:
                 continue
             if stop == c.Stop.PARTIAL:
                 found = self._run_prefix(self._goal - cells[c.CLOCK])
+            elif stop == c.Stop.BEFORE_REP:
+                found = self._run_prefix(min(self._core.next_count() - 1, self._goal - cells[c.CLOCK]))
             elif stop == c.Stop.SENSITIVE:
                 found = self._run_sensitive()
             elif stop in FETCH_STOPS and cells[c.FAULT_ACCESS] == fill.FETCH:
@@ -226,7 +231,7 @@ class Processor:
         self._raise_failure()
         if stop is None:
             return Exit(ExitKind.DEADLINE) if cells[c.CLOCK] >= self._goal else None
-        if self._settle(stop) or stop in {c.Stop.PARTIAL, c.Stop.SENSITIVE, c.Stop.PAUSE}:
+        if self._settle(stop) or stop in PREFIX_STOPS:
             return None
         if stop in FETCH_STOPS and cells[c.FAULT_ACCESS] == fill.FETCH:
             return None  # not this block's concern: `run` comes to it
@@ -237,7 +242,8 @@ class Processor:
         self.counts["sensitive"] += 1
         cells = self.cells
         start, size = int(cells[c.NEXT_BLOCK]), int(cells[c.NEXT_SIZE])
-        index, kind = sensitive.first(self.code(start, size), self.registers)
+        seen = decode.CX8 if cells[c.ALLOW] == start else 0
+        index, kind = sensitive.first(self.code(start, size), self.registers, but_not=seen)
         if kind & decode.CX8:
             self._prefix.give_flags()
             return None
@@ -331,10 +337,10 @@ class Processor:
 
     # --- one instruction with a page replaced (device registers)
 
-    def step_with_page(self, physical: int, page: bytes) -> tuple[Exit | None, bytes]:
-        """Run one instruction while the frame at `physical` reads and writes `page`; the page afterwards.
+    def step_with_page(self, physical: int, page: bytes) -> tuple[Exit | None, bytes | None]:
+        """Run one instruction while the frame at `physical` reads and writes `page`.
 
-        The exit is None when the instruction has retired.
+        The exit that it came to, None for none; and the page afterwards, None if it was not stored to.
         """
         alias = self._core.above[c.ALIAS_PAGE - c.ABOVE :]
         alias[:FRAME_SIZE] = np.frombuffer(page, np.uint8)
@@ -342,14 +348,15 @@ class Processor:
         cells[c.ALIAS_FRAME], cells[c.ALIAS_TARGET] = physical // FRAME_SIZE + 1, c.ALIAS_PAGE
         pin = self.interrupt_pin
         self.set_interrupt_pin(False)
-        cells[c.ALLOW] = c.ALLOW_ALL
+        cells[c.ALLOW], cells[c.ALIAS_WRITTEN] = c.ALLOW_ALL, 0
         try:
             found = self.run(cells[c.CLOCK] + 1)
         finally:
             cells[c.ALIAS_FRAME], cells[c.ALLOW] = 0, c.ALLOW_NONE
             self.set_interrupt_pin(pin)
             self.flush_tlb()
-        return (None if found.kind is ExitKind.DEADLINE else found), alias[:FRAME_SIZE].tobytes()
+        after = alias[:FRAME_SIZE].tobytes() if cells[c.ALIAS_WRITTEN] else None
+        return (None if found.kind is ExitKind.DEADLINE else found), after
 
     # --- saving and restoring
 

@@ -39,10 +39,10 @@ def _instructions(code: bytes, registers: RegisterFile) -> Iterator[tuple[int, i
         at += found & decode.LENGTH
 
 
-def first(code: bytes, registers: RegisterFile) -> tuple[int, int]:
+def first(code: bytes, registers: RegisterFile, but_not: int = 0) -> tuple[int, int]:
     """Index and kind of the first sensitive instruction in a block's bytes."""
     for index, (_at, found) in enumerate(_instructions(code, registers)):
-        if found & KINDS:
+        if found & KINDS & ~but_not:
             return index, found & KINDS
     return 0, 0
 

@@ -12,6 +12,9 @@ __all__ = ["emulate"]
 MOV_STORE, MOV_LOAD, MOV_IMMEDIATE = 0x89, 0x8B, 0xC7
 LOAD_EAX, STORE_EAX = 0xA1, 0xA3
 PAGE = 4096
+FILLER = b"\xa5\x5a\xc3\x3c"
+"""What the other registers' places hold meanwhile: shows a store to one of them (MOVS within a device)."""
+TF, CODE_32 = 0x100, 0x10
 
 
 def emulate(machine: Machine, found: Exit) -> Exit | None:
@@ -19,7 +22,7 @@ def emulate(machine: Machine, found: Exit) -> Exit | None:
     processor, board = machine.processor, machine.board
     registers = processor.registers
     code = processor.code(registers.linear_eip, 15)
-    form = _plain_move(code) if registers.hflags & 0x10 else None
+    form = _plain_move(code) if registers.hflags & CODE_32 and not registers.eflags & TF else None
     if form is None:
         return _with_page(machine, found)
     length, register, immediate = form
@@ -59,14 +62,16 @@ def _operand_bytes(code: bytes) -> int:
 
 
 def _with_page(machine: Machine, found: Exit) -> Exit | None:
-    """Any instruction: it runs on a page that holds the register, and writes are passed on."""
-    board, physical = machine.board, found.physical & ~3
-    before = board.read_mmio(physical, 4)
-    page = bytearray(PAGE)
+    """Any instruction: it runs on a page that holds the register, and what it stores there is passed on."""
+    board, processor, physical = machine.board, machine.processor, found.physical & ~3
+    page = bytearray(FILLER * (PAGE // len(FILLER)))
     at = physical % PAGE
-    page[at : at + 4] = before.to_bytes(4, "little")
-    ended, after = machine.processor.step_with_page(physical, bytes(page))
-    value = int.from_bytes(after[at : at + 4], "little")
-    if found.write and ended is None:
-        board.write_mmio(physical, 4, value)
+    page[at & ~15 : (at & ~15) + 16] = bytes(16)
+    page[at : at + 4] = board.read_mmio(physical, 4).to_bytes(4, "little")
+    clock = processor.clock
+    ended, after = processor.step_with_page(physical, bytes(page))
+    if after is not None and processor.clock != clock:
+        places = [place for place in range(0, PAGE, 4) if after[place : place + 4] != page[place : place + 4]]
+        for place in places or [at]:
+            board.write_mmio(physical - at + place, 4, int.from_bytes(after[place : place + 4], "little"))
     return ended

@@ -25,6 +25,8 @@ __all__ = ["Monitor"]
 PAGE_FAULT = 14
 BREATH = 20_000_000
 """Instructions after which Python gets a turn (Ctrl-C, a live clock's devices)."""
+LONGEST_STORM = 20_000
+"""Faults in a row without a retired instruction that a guest is given."""
 LIVE_BREATH_NS = 2_000_000
 MIPS_GUESS = 100
 IDLE_SLEEP_NS = 5_000_000
@@ -53,6 +55,7 @@ class Monitor:
         self._reset: str | None = None
         self._last_fault = ""
         self._shutdown = False
+        self._storm = (-1, 0)  # clock, faults there
         machine.board.reset_requested = self._on_reset
         self._wire_ports()
 
@@ -187,7 +190,8 @@ class Monitor:
         kind = found.kind
         if kind is ExitKind.EXCEPTION:
             self._exception(found)
-        elif kind is ExitKind.WINDOW:
+            return self._weather(found)
+        if kind is ExitKind.WINDOW:
             self.counts["interrupt window"] += 1
         elif kind is ExitKind.HALT:
             self.counts["hlt"] += 1
@@ -220,6 +224,16 @@ class Monitor:
             where = f" for {found.address:08x}" if vector == PAGE_FAULT else ""
             eip = self.machine.processor.registers.eip
             self._shut_down(f"{name}{where} at eip {eip:08x}, and no handler can be reached")
+
+    def _weather(self, found: Exit) -> Stop | None:
+        """A handler whose first instruction faults too: time stands still, nothing else would end this."""
+        clock, (at, count) = self.machine.processor.clock, self._storm
+        self._storm = (clock, count + 1 if clock == at else 0)
+        if self._storm[1] < LONGEST_STORM:
+            return None
+        self._storm = (-1, 0)
+        count_text = f"{LONGEST_STORM:,}".replace(",", " ")
+        return self._end(StopReason.STUCK, f"{count_text} faults and not one instruction, the last: {found}")
 
     def _shut_down(self, what: str) -> None:
         self._last_fault, self._shutdown = what, True
@@ -262,7 +276,12 @@ class Monitor:
         self.counts["mmio"] += 1
         self._emit(EventKind.DEVICE_WRITE if found.write else EventKind.DEVICE_READ, found.physical)
         ended = emulate(self.machine, found)
-        return self._handle(ended) if ended is not None else None
+        if ended is None:
+            return None
+        if ended.kind is ExitKind.MMIO:
+            both = f"{found.physical:08x} and {ended.physical:08x}"
+            return self._end(StopReason.FAILURE, f"one instruction reaches registers of two devices, {both}")
+        return self._handle(ended)
 
     def _rom_write(self, found: Exit) -> None:
         self.counts["rom write"] += 1

@@ -18,6 +18,7 @@ class StopReason(StrEnum):
     SHUTDOWN = "shutdown"  # triple fault
     RESET = "reset"  # the guest has reset the machine
     NOWHERE = "nowhere"  # it went to where there is no memory
+    STUCK = "stuck"  # fault after fault, and no instruction ever retires
     FAILURE = "failure"  # the processor engine gave up
 
 

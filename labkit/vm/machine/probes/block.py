@@ -38,6 +38,7 @@ from labkit.vm.machine.probes.decode import (
 )
 from labkit.vm.machine.probes.flags import mend_flags
 from labkit.vm.machine.probes.intrinsics import call_stop, load8, load32, load64, store8, store32, store64
+from labkit.vm.machine.probes.store_target import changes_block
 from labkit.vm.machine.probes.walk import WALK_FAULT, translate
 
 __all__ = [
@@ -224,7 +225,7 @@ def _stop(a, why):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def _needs_check(a, linear, info):  # type: ignore[no-untyped-def]
     """Does this block hold an instruction that Unicorn would run although it must first be checked?"""
-    if a[c.ALLOW] == linear or a[c.ALLOW] == ALLOW_ALL:
+    if a[c.ALLOW] == ALLOW_ALL:
         return False
     env = a[c.ENV]
     eflags = load32(env + U(layout.EFLAGS))
@@ -235,19 +236,34 @@ def _needs_check(a, linear, info):  # type: ignore[no-untyped-def]
         return True
     if info & U(SYSENTER) and not (load32(env + U(layout.SYSENTER_CS)) & np.uint32(0xFFFC)):
         return True
-    return (info & U(CX8)) != 0
+    return (info & U(CX8)) != 0 and a[c.ALLOW] != linear
 
 
 @njit(cache=True)
-def _restarted(a, linear, size, info):  # type: ignore[no-untyped-def]
-    """A store changed its own block: Unicorn runs it again alone, and the clock has counted it already."""
+def _is_mixed(a, linear):  # type: ignore[no-untyped-def]
+    """Does the block lie where code and stores meet? Only there can a store change its own block."""
+    return a[c.ALLOW] != ALLOW_ALL and (_page(a, linear) & UNCACHED) == UNCACHED
+
+
+@njit(cache=True)
+def _restarted(a, linear, info):  # type: ignore[no-untyped-def]
+    """A store changed its own block: Unicorn runs it again alone, and the clock has counted it already.
+
+    The same place is seen when a branch leads back into the block, or a repeated instruction goes on: then it
+    stores elsewhere, or ECX has changed.
+    """
     offset = linear - a[c.BLOCK]
-    if offset == 0 or offset >= a[c.BLOCK_SIZE] or (info & U(INFO_COUNT)) != 1 or info & U(BRANCH | REP):
+    if offset >= a[c.BLOCK_SIZE] or (info & U(INFO_COUNT)) != 1:
+        return
+    if a[c.BLOCK_INFO] & U(REP) and (offset or load32(a[c.ENV] + U(8)) != a[c.LAST_ECX]):
+        return
+    if not changes_block(a, block_bytes(a, linear, U(1))):
         return
     done = retired_before(block_bytes(a, a[c.BLOCK], a[c.BLOCK_SIZE]), a[c.BLOCK_SIZE], wide(a), offset)
     a[c.CLOCK] -= (a[c.BLOCK_INFO] & U(INFO_COUNT)) - U(done)
     if a[c.BLOCK_INFO] & U(BRANCH):
         a[c.BRANCHES] -= U(1)
+    a[c.BLOCK_SIZE] = U(0)
 
 
 @njit(cache=True)
@@ -266,7 +282,7 @@ def _hit_large_page(a):  # type: ignore[no-untyped-def]
 def _attend(a, linear, size, info):  # type: ignore[no-untyped-def]
     """What the fast path found worth a look: 1 when the processor was stopped."""
     if a[c.MIXED]:
-        _restarted(a, linear, size, info)
+        _restarted(a, linear, info)
     if a[c.ATTENTION] & U(c.ATTENTION_INVLPG):
         a[c.ATTENTION] &= ~U(c.ATTENTION_INVLPG)
         if _hit_large_page(a):
@@ -289,6 +305,10 @@ def _attend(a, linear, size, info):  # type: ignore[no-untyped-def]
         a[c.NEXT_BLOCK], a[c.NEXT_SIZE] = linear, size
         _stop(a, c.Stop.SENSITIVE)
         return 1
+    if a[c.MIXED] and info & U(REP) and (info & U(INFO_COUNT)) > U(1) and _is_mixed(a, linear):
+        a[c.NEXT_BLOCK], a[c.NEXT_SIZE] = linear, size
+        _stop(a, c.Stop.BEFORE_REP)
+        return 1
     if after > a[c.DEADLINE]:
         a[c.NEXT_BLOCK], a[c.NEXT_SIZE] = linear, size
         _stop(a, c.Stop.PARTIAL)
@@ -298,6 +318,7 @@ def _attend(a, linear, size, info):  # type: ignore[no-untyped-def]
         a[c.REP_START] = clock - U(1) if continued else clock
     if info & U(INVLPG):
         a[c.ATTENTION] |= U(c.ATTENTION_INVLPG)
+    a[c.LAST_ECX] = U(load32(env + U(8)))
     return 0
 
 

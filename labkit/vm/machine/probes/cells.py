@@ -27,7 +27,7 @@ BLOCK_INFO = 8  # what decode.py found in it
 REP_START = 9  # CLOCK when the current repeated string instruction began
 NEXT_BLOCK = 10  # a block that was stopped before its first instruction
 NEXT_SIZE = 11
-ALLOW = 12  # run the sensitive block at this address as it is, or any (ALLOW_ALL): its check has been made
+ALLOW = 12  # the block at this address: its CMPXCHG8B has been seen to; ALLOW_ALL: run any block unchecked
 # --- stopping
 STOP = 13  # why the hook stopped the processor: a Stop
 INTR = 14  # 1: the interrupt pin is raised
@@ -76,6 +76,8 @@ RDTSCS = 66
 SYSENTERS = 67
 DECODE_MISMATCH = 68
 BLOCK_COUNT = 69
+LAST_ECX = 71  # at the start of the last block, while there are mixed frames
+ALIAS_WRITTEN = 70  # 1: the redirected frame has been opened for writing
 
 ATTENTION_INTR, ATTENTION_MIXED, ATTENTION_INVLPG = 1, 2, 4
 
@@ -129,6 +131,7 @@ class Stop(IntEnum):
     ROM_WRITE = 11
     FLUSH = 13  # INVLPG has hit a large page: its other translations must go too
     NOWHERE = 12  # a fetch where there is no memory
+    BEFORE_REP = 14  # where code and stores meet a repeated instruction must begin its block
 
 
 def new_cells() -> npt.NDArray[np.uint64]:

@@ -173,7 +173,10 @@ def _fill(a, va, access, result):  # type: ignore[no-untyped-def]
         store8(half + U(1), np.uint8(1))
     page = granted & U(0x0000FFFFFFFFF000)
     if a[c.ALIAS_FRAME] and page == (a[c.ALIAS_FRAME] - U(1)) << U(12) and not fetch:
-        return _grant(result, a[c.ALIAS_TARGET], R | W)
+        if write:
+            a[c.ALIAS_WRITTEN] = U(1)
+            return _grant(result, a[c.ALIAS_TARGET], R | W)
+        return _grant(result, a[c.ALIAS_TARGET], R)
     if page < a[c.RAM_SIZE]:
         return _memory(a, va, page, granted, access, result)
     return _outside(a, va, page, access, result)
