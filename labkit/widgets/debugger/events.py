@@ -96,8 +96,8 @@ class Marks:
         """The scrubber of a timeline; `places` are named points besides those that the events name."""
         start, end, clock = timeline.start, timeline.end, timeline.cursor
         lanes = self.lanes(timeline.events, start, end)
-        named = {"start": start, **self.firsts, **places}
-        within = sorted((at, name) for name, at in named.items() if start <= at <= end)
+        named = {at: name for name, at in (("start", start), *self.firsts.items(), *places.items())}
+        within = sorted((at, name) for at, name in named.items() if start <= at <= end)
         phases = _phases(within, start, end, clock)
         return Scrubber(start, end, share(clock, start, end), WIDTH, lanes, phases)
 

@@ -46,6 +46,7 @@ class Session:
             "writer": self._writer, "register_writer": self._register_writer, "type": self._type,
             "edit": self._edit, "filter": self._filter, "screen": self._screen, "look": lambda _: None,
         }  # fmt: skip
+        self.follow()
 
     # --- in and out
 
@@ -74,6 +75,18 @@ class Session:
         self.state = replace(self.state, message=message, message_kind=kind if message else "")
 
     # --- moving
+
+    def follow(self, leader: "Session | None" = None) -> None:
+        """Somebody else has moved the timeline: take over what the leader knows, or find out."""
+        if leader is not None and leader.timeline is self.timeline:
+            known = leader.state
+            self.state = replace(
+                self.state, before=known.before, before_clock=known.before_clock,
+                done=known.done, accesses=known.accesses,
+            )  # fmt: skip
+            return
+        self.state = replace(self.state, before=None, done=None, accesses=())
+        self.arrived()
 
     def moving(self) -> None:
         """Remember where we are: changes are marked from here on."""

@@ -66,6 +66,13 @@ class Debugger(anywidget.AnyWidget):
         self._shown = (id(timeline), timeline.cursor, timeline.end)
         self.view = {**as_json(shown), "seq": self.session.seq}
 
+    def follow(self, leader: "Debugger | None" = None) -> None:
+        """Show what somebody else has made of the timeline."""
+        try:
+            self.session.follow(leader.session if leader else None)
+        finally:
+            self.refresh()
+
     @property
     def stale(self) -> bool:
         """Whether the timeline has moved since it was drawn."""
@@ -129,7 +136,7 @@ def refresh_stale(but: Debugger | None = None) -> None:
     """Redraw every debugger whose timeline was moved by somebody else."""
     for one in list(_LIVE):
         if one is not but and not one.session.state.running and one.stale:
-            one.refresh()
+            one.follow(but)
 
 
 def _watch_cells() -> None:

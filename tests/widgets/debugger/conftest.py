@@ -1,4 +1,4 @@
-"""One timeline of the teaching kernel, up to its prompt, for all tests of the debugger that only look at it."""
+"""One timeline of the teaching kernel, up to its prompt, for all tests of the debugger."""
 
 import pytest
 

@@ -411,12 +411,12 @@ def click(rng: random.Random, session: Session) -> dict[str, object]:
     """A click on any control, with what a hand could give it."""
     timeline = session.timeline
     what = rng.choice(sorted(session._commands))
-    end = timeline.end
+    end, rows = timeline.end, session.view().code.rows
     more = {
         "seek": {"to": rng.randint(-10, end + 10)},
         "speed": {"to": rng.randint(1, 5)},
         "go": {"text": rng.choice(["50%", "", "0", "9" * 30, "interrupt", "c0100000h", "user mode", "%"])},
-        "breakpoint": rng.choice([{}, {"to": rng.choice([row.linear for row in session.view().code.rows] or [0])}]),
+        "breakpoint": rng.choice([{}, *({"to": row.linear} for row in rows)]),
         "memory": {"text": rng.choice(["", "esp", "eip", "0", "ffffffff", "c0100000", "?"])},
         "writer": {"to": rng.choice([timeline.registers.esp, 0, 0xFFFFFFFF])},
         "register_writer": {"name": rng.choice(["eax", "flags", "esp", "cs"])},

@@ -1,0 +1,228 @@
+"""The debugger in a real JupyterLab: keys, clicks, themes, names, contrast, and what happens when all breaks."""
+
+import json
+import re
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+BOOT = """
+from labkit.vm.replay import Timeline
+from labkit.widgets.debugger import Debugger
+timeline = Timeline.boot("teaching", memory=32 << 20)
+stop = timeline.run(until_text="$ ")
+timeline.seek(timeline.end // 2)
+Debugger(timeline)
+"""
+
+
+def opened(lab_page, theme="light", width=1280, cells=(BOOT,)):
+    lab = lab_page(list(cells), theme=theme, width=width, height=1400)
+    lab.run_all()
+    lab.page.locator(".lkd .code li.next").first.wait_for()
+    return lab
+
+
+def clock(lab) -> int:
+    return int(lab.page.locator(".lkd .cur").first.get_attribute("aria-valuenow"))
+
+
+def wait_for_clock(lab, value: int) -> None:
+    lab.page.wait_for_function(
+        "value => document.querySelector('.lkd .cur').getAttribute('aria-valuenow') === String(value)",
+        arg=value, timeout=10_000,
+    )  # fmt: skip
+
+
+def test_fifty_steps_and_fifty_steps_back_by_key(lab_page):
+    lab = opened(lab_page)
+    here, cells = clock(lab), lab.cell_count()
+    registers = lab.page.locator(".lkd .rg table").first
+    shown = re.sub(r"[±\s]|was [0-9a-f ]{9}", "", registers.inner_text())
+    lab.page.locator(".lkd").focus()
+    for _ in range(50):
+        lab.page.keyboard.press("ArrowRight")
+    wait_for_clock(lab, here + 50)
+    for _ in range(50):
+        lab.page.keyboard.press("ArrowLeft")
+    wait_for_clock(lab, here)
+    assert re.sub(r"[±\s]|was [0-9a-f ]{9}", "", registers.inner_text()) == shown
+    for key in "abxdd?zy":  # what JupyterLab would take for commands
+        lab.page.keyboard.press(key)
+    assert lab.cell_count() == cells
+    assert lab.page.evaluate("document.activeElement.closest('.lkd') !== null")
+
+
+def test_a_breakpoint_by_click_stops_a_run(lab_page):
+    lab = opened(lab_page)
+    here = clock(lab)
+    lab.page.locator(".lkd").focus()
+    for _ in range(12):
+        lab.page.keyboard.press("ArrowRight")
+    wait_for_clock(lab, here + 12)
+    row = lab.page.locator(".lkd .code li.next")
+    address = row.locator(".ad").inner_text()
+    row.locator(".bp").click()
+    lab.page.locator(".lkd .code .bp[aria-pressed=true]").wait_for()
+    lab.page.keyboard.press("Home")
+    wait_for_clock(lab, 0)
+    lab.page.keyboard.press("]")
+    lab.page.get_by_text("stopped: at").wait_for()
+    assert lab.page.locator(".lkd .code li.next .ad").inner_text() == address
+    assert lab.page.locator(".lkd .code li.next .bp").get_attribute("aria-pressed") == "true"
+
+
+def test_seeking_by_hand(lab_page):
+    lab = opened(lab_page)
+    box = lab.page.locator(".lkd .trk > svg").bounding_box()
+    lab.page.mouse.click(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
+    end = int(lab.page.locator(".lkd .cur").get_attribute("aria-valuemax"))
+    lab.page.wait_for_function(
+        "([low, high]) => {"
+        " const now = Number(document.querySelector('.lkd .cur').getAttribute('aria-valuenow'));"
+        " return low < now && now < high; }",
+        arg=[end * 0.24, end * 0.26],
+    )  # fmt: skip
+    lab.page.keyboard.press("g")
+    lab.page.keyboard.type("999999999999")
+    lab.page.keyboard.press("Enter")
+    lab.page.get_by_text("is not in this history").wait_for()
+    lab.page.keyboard.press("g")
+    lab.page.keyboard.type("50%")
+    lab.page.keyboard.press("Enter")
+    wait_for_clock(lab, int(end * 0.5))
+
+
+def test_the_console_answers(lab_page):
+    lab = opened(lab_page)
+    lab.page.locator(".lkd").focus()
+    lab.page.keyboard.press("End")
+    lab.page.keyboard.press("t")
+    lab.page.keyboard.type("echo seen-$((6*7))")
+    lab.page.keyboard.press("Enter")
+    lab.page.locator(".lkd .con").get_by_text("seen-42", exact=True).wait_for()
+
+
+# Every text against what is painted behind it, by the rule of WCAG 2.1, 1.4.3.
+CONTRAST = """
+() => {
+  const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+  const rgba = (colour, under) => {
+    canvas.clearRect(0, 0, 1, 1);
+    if (under) { canvas.fillStyle = `rgb(${under.join()})`; canvas.fillRect(0, 0, 1, 1); }
+    canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const ground = (node) => {
+    if (!node) return [255, 255, 255];
+    const colour = getComputedStyle(node).backgroundColor, [, , , alpha] = rgba(colour);
+    return alpha === 255 ? rgba(colour).slice(0, 3) : rgba(colour, ground(node.parentElement)).slice(0, 3);
+  };
+  const light = (rgb) => {
+    const [r, g, b] = rgb.map((v) => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const low = [];
+  const walker = document.createTreeWalker(document.querySelector(".lkd"), NodeFilter.SHOW_TEXT);
+  let seen = 0;
+  while (walker.nextNode()) {
+    const text = walker.currentNode, node = text.parentElement;
+    if (!text.textContent.trim() || !node.getClientRects().length) continue;
+    if (node.closest("option,.sr,.no,[hidden]")) continue;
+    const under = ground(node), ink = rgba(getComputedStyle(node).color, under).slice(0, 3);
+    const [a, b] = [light(ink), light(under)];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    seen += 1;
+    if (ratio < 4.5) low.push(`${text.textContent.trim()} ${ratio.toFixed(2)}`);
+  }
+  return {seen, low};
+}
+"""
+NAMELESS = """
+() => [...document.querySelectorAll(".lkd, .lkd :is(button,input,select,[role=slider],[role=img])")]
+  .filter((node) => node.getClientRects().length)
+  .filter((node) => !(node.getAttribute("aria-label") || node.textContent).trim())
+  .map((node) => node.outerHTML.slice(0, 120))
+"""
+UNSEEN_FOCUS = """
+() => [...document.querySelectorAll(".lkd, .lkd :is(button,input,select,[role=slider])")].filter((node) => {
+  if (!node.getClientRects().length || node.disabled) return false;
+  node.focus({focusVisible: true});
+  return document.activeElement === node && getComputedStyle(node).outlineStyle === "none";
+}).map((node) => node.outerHTML.slice(0, 120))
+"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_names_roles_focus_and_contrast(lab_page, theme):
+    lab = opened(lab_page, theme)
+    lab.page.locator(".lkd").focus()
+    for key in ("ArrowRight", "ArrowRight", "w", "?", "[", "Tab", "Tab"):
+        lab.page.keyboard.press(key)
+    lab.page.get_by_text("no breakpoint yet").wait_for()
+    report = lab.page.evaluate(CONTRAST)
+    assert report["seen"] > 200
+    assert not report["low"]
+    assert not lab.page.evaluate(NAMELESS)
+    assert not lab.page.evaluate(UNSEEN_FOCUS)
+    root = lab.page.locator(".lkd")
+    assert root.get_attribute("role") == "application"
+    for role, name in (
+        ("toolbar", "moving in time"), ("radiogroup", "speed"), ("slider", "position in the history"),
+        ("button", "step"), ("button", "run"), ("radio", "speed 1: 1 a second"), ("list", "instructions"),
+        ("textbox", "type to the guest's serial console"), ("combobox", "kind of event to step to"),
+    ):  # fmt: skip
+        assert root.get_by_role(role, name=name, exact=True).count() == 1, (role, name)
+    assert root.get_by_role("status").first.get_attribute("aria-live") == "polite"
+    speeds = root.get_by_role("radio")
+    assert [speeds.nth(i).get_attribute("tabindex") for i in range(5)].count("0") == 1
+
+
+@pytest.mark.parametrize("width", [480, 640, 820, 1000, 1400])
+def test_nothing_is_cut_off_sideways(lab_page, width):
+    lab = opened(lab_page, width=width)
+    lab.command("application:toggle-left-area")
+    lab.page.wait_for_timeout(300)
+    over = lab.page.evaluate(
+        "() => [...document.querySelectorAll('.lkd, .lkd .pane')]"
+        ".filter((node) => node.scrollWidth > node.clientWidth + 1)"
+        ".map((node) => node.ariaLabel || node.className)"
+    )
+    assert not over
+
+
+def test_two_views_stay_in_step(lab_page):
+    lab = opened(lab_page, cells=[BOOT, "Debugger(timeline)", "timeline.seek(77)"])
+    lab.page.locator(".lkd").nth(1).wait_for()
+    values = "() => [...document.querySelectorAll('.lkd .cur')].map((one) => one.getAttribute('aria-valuenow'))"
+    lab.page.wait_for_function(f"() => ({values})().join() === '77,77'")
+    lab.page.locator(".lkd").nth(0).focus()
+    lab.page.keyboard.press("ArrowRight")
+    lab.page.wait_for_function(f"() => ({values})().join() === '78,78'")
+
+
+def test_a_kernel_restart_leaves_the_last_view_with_a_notice(lab_page):
+    lab = opened(lab_page)
+    rows = lab.page.locator(".lkd .code li").count()
+    kernel = lab.page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.id")
+    lab.expected_errors.append("(?i)comm|kernel|widget|model")
+    lab.server.call(f"api/kernels/{kernel}/restart", "POST")
+    lab.page.wait_for_timeout(1500)
+    lab.page.locator(".lkd").focus()
+    lab.page.keyboard.press("ArrowRight")
+    lab.page.get_by_text("was restarted").wait_for(timeout=8000)
+    assert lab.page.locator(".lkd .code li").count() == rows
+
+
+def test_an_untrusted_notebook_shows_the_static_picture(lab_page, tmp_path):
+    saved = opened(lab_page).save()
+    saved["metadata"]["from"] = "elsewhere"  # so nobody here has signed it
+    saved["cells"][0]["outputs"][-1]["metadata"] = {"from": "elsewhere"}
+    elsewhere = tmp_path / "elsewhere.ipynb"
+    elsewhere.write_text(json.dumps(saved), "utf-8")
+    lab = lab_page(elsewhere)
+    picture = lab.output(0)
+    picture.get_by_text("A picture of the debugger").wait_for()
+    assert "paging_init" in picture.inner_text()
+    assert lab.page.locator(".lkd").count() == 0
