@@ -108,7 +108,7 @@ class Debugger(anywidget.AnyWidget):
         while self.session.state.running:
             self.session.runner.tick()
             now = loop.time()
-            if now - drawn >= FRAME or not self.session.state.running or self.session.runner.pause > FRAME:
+            if now - drawn >= FRAME or self.session.runner.pause > FRAME:
                 drawn = now
                 self.refresh()
                 refresh_stale(self)
@@ -127,8 +127,8 @@ class Debugger(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         bundle: Any = super()._repr_mimebundle_(**options)
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        data = {**(data or {}), "text/plain": str(self), "text/html": as_html(self.session.view())}
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
+        data = {**data, "text/plain": str(self), "text/html": as_html(self.session.view())}
         return data, metadata
 
 
