@@ -34,6 +34,8 @@ guests: $(VENV)/dev.stamp
 
 pytest: $(VENV)/dev.stamp
 	@$(BIN)/python -m pytest --durations=10 --durations-min=2
+	@$(BIN)/python -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
+	  --nbval-sanitize-with=tests/nbval_sanitize.cfg notebooks
 
 # --- set-up -----------------------------------------------------------------------------------------------------
 $(VENV)/python.stamp:

@@ -163,3 +163,14 @@ def bench_boot(
     from labkit.cli.bench import boot
 
     return boot(rounds=rounds, as_json=json, firmware_path=firmware_path)
+
+
+@bench.command(name="ui")
+def bench_ui(
+    presses: Annotated[int, typer.Option(min=2, help="Key presses that are measured.")] = 60,
+    json: Json = False,
+) -> int:
+    """Key press to changed page in the debugger, beside a plain ipywidgets update in a stock JupyterLab."""
+    from labkit.cli.bench import ui
+
+    return ui(presses=presses, as_json=json)

@@ -1,4 +1,4 @@
-"""`labkit bench engine | boot`: measure, and show the figures as a table or as one JSON object."""
+"""`labkit bench engine | boot | ui`: measure, and show the figures as a table or as one JSON object."""
 
 import json
 import platform
@@ -10,7 +10,7 @@ from labkit.cli.errors import DONE, CommandError, complain
 if TYPE_CHECKING:
     from labkit.bench.figure import Figure
 
-__all__ = ["boot", "engine"]
+__all__ = ["boot", "engine", "ui"]
 
 
 def engine(*, rounds: int, as_json: bool) -> int:
@@ -39,6 +39,13 @@ def boot(*, rounds: int, as_json: bool, firmware_path: bool) -> int:
         "boot", rounds, as_json, lambda: measure(rounds, complain, firmware_path=firmware_path),
         firmware_path=firmware_path,
     )  # fmt: skip
+
+
+def ui(*, presses: int, as_json: bool) -> int:
+    """Key press to changed page, beside a plain ipywidgets update."""
+    from labkit.bench.ui import measure
+
+    return _report("ui", presses, as_json, lambda: measure(presses, complain))
 
 
 def _report(

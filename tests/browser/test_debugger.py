@@ -1,4 +1,4 @@
-"""The debugger in a real JupyterLab: keys, clicks, themes, names, contrast, and what happens when all breaks."""
+"""The debugger in a real JupyterLab: keys, clicks, themes, names, contrast, and what breaks it elsewhere."""
 
 import json
 import re
@@ -120,7 +120,8 @@ CONTRAST = """
     return alpha === 255 ? rgba(colour).slice(0, 3) : rgba(colour, ground(node.parentElement)).slice(0, 3);
   };
   const light = (rgb) => {
-    const [r, g, b] = rgb.map((v) => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
+    const linear = (v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+    const [r, g, b] = rgb.map((v) => linear(v / 255));
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
   const low = [];
@@ -195,7 +196,7 @@ def test_nothing_is_cut_off_sideways(lab_page, width):
 def test_two_views_stay_in_step(lab_page):
     lab = opened(lab_page, cells=[BOOT, "Debugger(timeline)", "timeline.seek(77)"])
     lab.page.locator(".lkd").nth(1).wait_for()
-    values = "() => [...document.querySelectorAll('.lkd .cur')].map((one) => one.getAttribute('aria-valuenow'))"
+    values = "() => [...document.querySelectorAll('.lkd .cur')].map((one) => one.ariaValueNow)"
     lab.page.wait_for_function(f"() => ({values})().join() === '77,77'")
     lab.page.locator(".lkd").nth(0).focus()
     lab.page.keyboard.press("ArrowRight")

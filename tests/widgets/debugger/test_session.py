@@ -6,6 +6,7 @@ import os
 import random
 import re
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -412,7 +413,7 @@ def click(rng: random.Random, session: Session) -> dict[str, object]:
     timeline = session.timeline
     what = rng.choice(sorted(session._commands))
     end, rows = timeline.end, session.view().code.rows
-    more = {
+    more: dict[str, Any] = {
         "seek": {"to": rng.randint(-10, end + 10)},
         "speed": {"to": rng.randint(1, 5)},
         "go": {"text": rng.choice(["50%", "", "0", "9" * 30, "interrupt", "c0100000h", "user mode", "%"])},
