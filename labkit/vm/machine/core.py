@@ -93,8 +93,8 @@ class Core:
             stop = int(cells[c.FAULT])
             cells[c.FAULT] = 0
             return stop
+        block.settle(self.array, np.uint64(self.registers.eip))
         if error == INVALID_INSTRUCTION:
-            block.settle(self.array, np.uint64(self.registers.eip))
             cells[c.VECTOR], cells[c.SOFTWARE] = UD, 0
             return c.Stop.EXCEPTION
         cells[c.VECTOR] = error
@@ -132,13 +132,15 @@ class Core:
     def forget_block(self, linear: int, size: int) -> None:
         """Drop the translation of code that is running, by linear address."""
         self.cells[c.MAINTENANCE] = 1
-        self.emulator.drop_code(linear, linear + size)
+        self.emulator.drop_code(linear, min(linear + size, 1 << 32))
         self.cells[c.MAINTENANCE] = 0
 
     def forget_frame(self, frame: int) -> None:
         """Drop all translations made from a physical frame."""
         first = c.ABOVE + frame * FRAME_SIZE
+        self.cells[c.MAINTENANCE] = 1
         self.emulator.drop_code(first, first + FRAME_SIZE)
+        self.cells[c.MAINTENANCE] = 0
 
     def forget_decoded(self) -> None:
         """Drop what is known about all blocks."""

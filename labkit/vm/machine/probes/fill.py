@@ -156,10 +156,11 @@ def _memory(a, va, page, granted, access, result):  # type: ignore[no-untyped-de
 @njit(cache=True)
 def _fill(a, va, access, result):  # type: ignore[no-untyped-def]
     a[c.TLB_FILLS] += U(1)
-    if va >= ABOVE:  # maintenance of translated code by physical address
-        return _grant(result, va - ABOVE, X)
-    if a[c.MAINTENANCE]:  # ... and by linear address, of code that has run
+    if a[c.MAINTENANCE]:  # of translated code: by physical address, or by linear address where it has run
+        if va >= ABOVE:
+            return _grant(result, va - ABOVE, X)
         return _grant(result, U(load32(a[c.PAGES] + ((va >> U(12)) << U(2)))) & U(0xFFFFF000), X)
+    va &= U(0xFFFFFFFF)  # an access that runs past 4 GB goes on at 0; Unicorn asks for the page above
     fetch, write = access == FETCH, access == WRITE
     user = (load32(a[c.ENV] + U(layout.HFLAGS)) & np.uint32(3)) == 3
     granted = translate(a, va, write, fetch, user, True)
