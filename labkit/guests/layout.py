@@ -21,8 +21,9 @@ from labkit.guests.errors import GuestError
 from labkit.vm.machine.boot import Placement, StartState
 
 __all__ = [
-    "DEFAULT_MEMORY", "HIGH_MEMORY", "LOW_MEMORY_END", "LOW_MEMORY_START", "MAX_MEMORY", "Extent", "Region",
-    "RegionKind", "bare_start", "check_extents", "check_memory", "extent_of", "flat_gdt", "memory_map",
+    "BARE_CODE", "DEFAULT_MEMORY", "HIGH_MEMORY", "LINUX_CODE", "LOW_MEMORY_END", "LOW_MEMORY_START",
+    "MAX_MEMORY", "Extent", "Region", "RegionKind", "bare_start", "check_extents", "check_memory",
+    "extent_of", "flat_gdt", "memory_map",
 ]  # fmt: skip
 
 LOW_MEMORY_START = 0x500
@@ -32,6 +33,8 @@ MIN_MEMORY = 2 << 20
 MAX_MEMORY = 3 << 30
 DEFAULT_MEMORY = 128 << 20
 
+BARE_CODE, LINUX_CODE = 0x08, 0x10
+"""Selectors of the boot GDT's code; data is the next."""
 _GDT_PLACES = (0x8000, 0x80000, 0x9F000)
 _STACK = 0x1000
 
@@ -96,21 +99,26 @@ def memory_map(memory: int) -> tuple[Region, ...]:
 #  63      56 55 54 53 52 51   48 47 46 45 44 43  40 39      32 31      16 15       0
 #  base 31:24  G  D  0  A  limit   P  DPL   S  type  base 23:16  base 15:0  limit 15:0
 #  00          1  1  0  0  F       1  0     1  A/2   00          0000       FFFF
-def flat_gdt(taken: Iterable[Extent] = ()) -> Placement:
-    """The boot GDT: selector 10h is flat 4 GB code, 18h flat 4 GB data, both ring 0.
+def flat_gdt(taken: Iterable[Extent] = (), code_selector: int = BARE_CODE) -> Placement:
+    """The boot GDT: `code_selector` is flat 4 GB code and the next one flat 4 GB data, both ring 0.
 
     It goes where it and a stack below it meet nothing of `taken`, if there is such a place in low memory.
-    Source: the 32-bit boot protocol in Linux, Documentation/arch/x86/boot.rst.
+    No standard says which selectors a kernel finds, but many small kernels count on 08h and 10h: they never
+    load CS and SS from their own GDT. Linux asks for 10h and 18h (Documentation/arch/x86/boot.rst).
     """
     occupied = tuple(taken)
     place = next((at for at in _GDT_PLACES if _free(at - _STACK, at + 4 * 8, occupied)), _GDT_PLACES[0])
     code, data = (struct.pack("<HHBBBB", 0xFFFF, 0, 0, access, 0xCF, 0) for access in (0x9A, 0x92))
-    return Placement(place, bytes(16) + code + data, "the boot GDT")
+    return Placement(place, bytes(code_selector) + code + data, "the boot GDT")
 
 
 def bare_start(eip: int, gdt: Placement) -> StartState:
     """A start at `eip` with the boot GDT and the stack below it, all other registers 0."""
-    return StartState(eip, esp=gdt.address, gdt_address=gdt.address, gdt_limit=len(gdt.data) - 1)
+    data_selector = len(gdt.data) - 8
+    return StartState(
+        eip, esp=gdt.address, gdt_address=gdt.address, gdt_limit=len(gdt.data) - 1,
+        code_selector=data_selector - 8, data_selector=data_selector,
+    )  # fmt: skip
 
 
 def _free(start: int, end: int, occupied: tuple[Extent, ...]) -> bool:

@@ -112,7 +112,7 @@ def load(
     core = _as_it_is(data, header, memory) if whole else _unpacked(data, header, memory)
     ram_disk = _ram_disk(initrd, header, memory, core.end)
     zero_page = Placement(BOOT_PARAMS, _boot_params(header, memory, ram_disk), "the boot parameters")
-    gdt = layout.flat_gdt()
+    gdt = layout.flat_gdt(code_selector=layout.LINUX_CODE)
     rest = (*ram_disk, zero_page, _command_line(cmdline, header), gdt)
     layout.check_extents([*core.extents, *(layout.extent_of(p) for p in rest)], memory)
     start = replace(layout.bare_start(core.entry, gdt), esi=BOOT_PARAMS)

@@ -64,9 +64,12 @@ def test_overlap_is_found_exactly_when_two_share_a_byte(spans):
             layout.check_extents(extents, 64 * MB)
 
 
-def test_the_boot_gdt_has_flat_code_and_data():
-    gdt = layout.flat_gdt().data
-    for selector, access in ((0x10, 0x9A), (0x18, 0x92)):
+@pytest.mark.parametrize("code", [layout.BARE_CODE, layout.LINUX_CODE])
+def test_the_boot_gdt_has_flat_code_and_data(code):
+    placement = layout.flat_gdt(code_selector=code)
+    start, gdt = layout.bare_start(0x10_0000, placement), placement.data
+    assert (start.code_selector, start.data_selector) == (code, code + 8)
+    for selector, access in ((code, 0x9A), (code + 8, 0x92)):
         descriptor = int.from_bytes(gdt[selector : selector + 8], "little")
         base = (descriptor >> 16 & 0xFF_FFFF) | (descriptor >> 56) << 24
         limit = (descriptor & 0xFFFF) | (descriptor >> 48 & 0xF) << 16

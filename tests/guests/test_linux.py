@@ -33,6 +33,7 @@ def test_the_unpacked_kernel_is_placed_where_its_elf_file_says(make, vmlinux):
     image = linux.load(make.bzimage(vmlinux), b"initrd" * 1000, "quiet", make.memory)
     make.check(image)
     assert image.start.eip == 0x0100_0000
+    assert (image.start.code_selector, image.start.data_selector) == (0x10, 0x18)
     assert {p.address: p.data for p in image.placements if p.what == "ELF segment"} == {
         0x0100_0000: make.noise(5000),
         0x0100_4000: b"data" * 10,

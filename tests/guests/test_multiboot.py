@@ -48,6 +48,7 @@ def test_version_1_information(make, cmdline, modules, memory):
     image = multiboot.load(kernel(make), cmdline, modules, memory)
     make.check(image, memory)
     assert (image.start.eip, image.start.eax) == (0x10_000C, 0x2BADB002)
+    assert (image.start.code_selector, image.start.data_selector) == (0x08, 0x10)
     ram, at = Memory(image), image.start.ebx
     flags, lower, upper, _, line, count, listed = ram.words(at, 7)
     assert flags & 0b1001001111 == 0b1001001101
