@@ -52,6 +52,11 @@ class Bookmark:
     state: Checkpoint
     pages: npt.NDArray[np.uint8] = field(repr=False)
 
+    @property
+    def clock(self) -> int:
+        """Retired instructions."""
+        return self.state.clock
+
 
 class _Pool:
     """Pages in chunks; new ones are laid out in a row, freed ones are used again."""
@@ -87,6 +92,12 @@ class _Pool:
         """The page in a slot."""
         page: npt.NDArray[np.uint8] = self._chunks[slot // CHUNK][slot % CHUNK]
         return page
+
+    def addresses(self, slots: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+        """Host addresses of the pages in these slots, 0 for a slot below 0."""
+        chunks = np.array([chunk.ctypes.data for chunk in self._chunks], np.uint64)
+        places = (slots % CHUNK).astype(np.uint64) * np.uint64(FRAME_SIZE)
+        return np.where(slots < 0, np.uint64(0), chunks[slots // CHUNK] + places)
 
     def free(self, slots: npt.NDArray[np.int64]) -> None:
         """Give slots back."""
@@ -142,22 +153,14 @@ class Checkpoints:
             raise ValueError(f"no checkpoint at or before instruction {clock}")
         return low - 1
 
-    def touched(self, first: int, last: int) -> Frames:
-        """Frames written between two checkpoints, in either order."""
+    def between(self, first: int, last: int) -> list[Frames]:
+        """Frames written between two checkpoints, in either order, by checkpoint."""
         low, high = sorted((first, last))
-        parts = [self.list[k].frames for k in range(low + 1, high + 1)]
-        return np.unique(np.concatenate(parts)) if parts else np.empty(0, np.uint32)
+        return [checkpoint.frames for checkpoint in self.list[low + 1 : high + 1]]
 
-    def versions(self, frames: Frames, number: int) -> list[npt.NDArray[np.uint8] | None]:
-        """What these frames held at a checkpoint; None for zeros."""
-        return [None if slot < 0 else self._pool.page(slot) for slot in self._find(frames, number).tolist()]
-
-    def writers(self, frame: int, number: int) -> list[int]:
-        """Checkpoints up to `number` at which a frame had changed since the one before, newest first."""
-        keys, _slots = self._sorted()
-        low, high = np.searchsorted(keys, (frame << 32, frame << 32 | number + 1))
-        newest_first = (keys[low:high] & 0xFFFFFFFF)[::-1]
-        return [int(number) for number in newest_first]
+    def sources(self, frames: Frames, number: int) -> npt.NDArray[np.uint64]:
+        """Host addresses of what these frames held at a checkpoint; 0 for zeros."""
+        return self._pool.addresses(self._find(frames, number))
 
     def truncate(self, count: int) -> None:
         """Forget all but the first `count` checkpoints."""

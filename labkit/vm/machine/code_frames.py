@@ -9,6 +9,8 @@
 A frame's generation is part of the key under which its blocks were decoded; a new one makes them all unknown.
 """
 
+from collections.abc import Iterable
+
 from labkit.vm.machine.core import Core
 from labkit.vm.machine.memory import FRAME_SIZE
 from labkit.vm.machine.probes import cells as c
@@ -33,7 +35,7 @@ class CodeFrames:
         self._mixed: set[int] = set()
         self._separate_at = 0
 
-    def changed(self, frames: range) -> bool:
+    def changed(self, frames: Iterable[int]) -> bool:
         """The bytes of these frames were changed from outside: was code among them?"""
         state = self._memory.state
         stale = [frame for frame in frames if state[frame] & (CODE | MIXED)]

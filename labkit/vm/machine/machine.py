@@ -10,8 +10,7 @@ of any block of code: so it falls on the same instruction however the code was c
 import ctypes
 import hashlib
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -24,12 +23,12 @@ from labkit.vm.machine.clock import NS_PER_INSTRUCTION
 from labkit.vm.machine.devices.disk import Image
 from labkit.vm.machine.memory import FRAME_SIZE, Memory
 from labkit.vm.machine.probes import cells as c
+from labkit.vm.machine.probes import pages
 from labkit.vm.machine.processor import NEVER, Processor
 from labkit.vm.machine.state import ExecutionPoint, Registers
 
 __all__ = ["SETTLE", "Machine"]
 
-Versions = Callable[[Frames, int], list[npt.NDArray[np.uint8] | None]]
 SETTLE = 512
 """Instructions between a port access and what it causes; no block of code is longer."""
 
@@ -206,12 +205,20 @@ class Machine:
     def restore_number(self, number: int) -> None:
         """`restore` by the checkpoint's number."""
         target = self.checkpoints.list[number]
-        frames = np.union1d(self.checkpoints.touched(self._at, number), self.memory.dirty_frames())
-        self._put_back(frames, self.checkpoints.versions, number)
+        frames = self._different(number)
+        self._put_back(frames, self.checkpoints.sources(frames, number))
         self.board.load(target.board)
         self.processor.load(target.processor)
         self._set_pin(target.pin)
         self._begin_epoch(number)
+
+    def _different(self, number: int) -> Frames:
+        """Frames that may hold something else now than at a checkpoint."""
+        mask = np.zeros(self.memory.frames, np.bool_)
+        mask[self.memory.dirty_frames()] = True
+        for frames in self.checkpoints.between(self._at, number):
+            mask[frames] = True
+        return np.flatnonzero(mask).astype(np.uint32)
 
     def bookmark(self) -> Bookmark:
         """Remember the machine beside the line of checkpoints: only what differs from the last one."""
@@ -224,9 +231,10 @@ class Machine:
     def return_to(self, bookmark: Bookmark) -> None:
         """Make the machine what it was at a bookmark of its present line of checkpoints."""
         target = bookmark.state
-        changed = np.union1d(self.checkpoints.touched(self._at, bookmark.base), self.memory.dirty_frames())
-        self._put_back(np.setdiff1d(changed, target.frames), self.checkpoints.versions, bookmark.base)
-        self._put_back(target.frames, lambda _frames, _number: list(bookmark.pages), bookmark.base)
+        changed = np.setdiff1d(self._different(bookmark.base), target.frames, assume_unique=True)
+        self._put_back(changed, self.checkpoints.sources(changed, bookmark.base))
+        first = bookmark.pages.ctypes.data
+        self._put_back(target.frames, np.arange(len(target.frames), dtype=np.uint64) * FRAME_SIZE + first)
         self.board.load(target.board)
         self.processor.load(target.processor)
         self._set_pin(target.pin)
@@ -249,16 +257,15 @@ class Machine:
         twin.image = self.image
         return twin
 
-    def _put_back(self, frames: Frames, versions: Versions, number: int) -> None:
-        """Give these frames the bytes that they had at a checkpoint; code that changes is dropped."""
-        memory = self.memory.bytes.reshape(-1, FRAME_SIZE)
-        code = self.memory.state[frames] & (c.FRAME_CODE | c.FRAME_MIXED)
-        pages = versions(frames, number)
-        for frame, page, has_code in zip(frames.tolist(), pages, code.tolist(), strict=True):
-            new: Any = 0 if page is None else page
-            if has_code and (memory[frame] != new).any():
-                self.processor.changed(range(frame, frame + 1))
-            memory[frame] = new
+    def _put_back(self, frames: Frames, sources: npt.NDArray[np.uint64]) -> None:
+        """Give these frames the bytes at host addresses (0 for zeros); code that changes is dropped."""
+        frames, count = np.ascontiguousarray(frames), len(frames)
+        first, from_where = frames.ctypes.data, sources.ctypes.data
+        marks = self.memory.state[frames] & (c.FRAME_CODE | c.FRAME_MIXED)
+        if marks.any():
+            pages.find_stale(self.processor.array, first, from_where, marks.ctypes.data, count)
+            self.processor.changed(frames[marks != 0].tolist())
+        pages.copy(self.processor.array, first, from_where, count)
 
 
 def _board(clock: _GuestClock, memory: int, disks: Sequence[Image | None]) -> Board:

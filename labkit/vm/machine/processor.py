@@ -9,7 +9,7 @@ themselves (block_prefix.py).
 """
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -326,7 +326,7 @@ class Processor:
         """Remove one; takes effect after `flush_code`."""
         self._core.emulator.unhook(handle)
 
-    def changed(self, frames: range) -> None:
+    def changed(self, frames: Iterable[int]) -> None:
         """The bytes of these frames were changed by a device or the monitor: code in them is stale."""
         if self._frames.changed(frames):
             self.flush_tlb()

@@ -35,6 +35,8 @@ class Delivery:
         self._processor = processor
         self._registers = processor.registers
         self._memory = SystemMemory(processor)
+        self.stored = self._memory.stored
+        """Linear address and size of each word that the last delivery has stored."""
 
     def exception(self, vector: int, error: int | None) -> bool:
         """A fault or trap of the processor. False when it ends in a shutdown (triple fault)."""
@@ -49,6 +51,7 @@ class Delivery:
         return self._deliver(vector, None, software=True, external=0)
 
     def _deliver(self, vector: int, error: int | None, *, software: bool, external: int) -> bool:
+        self.stored.clear()
         while True:
             saved = self._processor.save()
             try:

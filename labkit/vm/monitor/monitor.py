@@ -48,6 +48,8 @@ class Monitor:
         self.on_event: list[Callable[[Event], None]] = []
         self.log: list[Row] | None = None
         """Where rows of events go when a log is kept: cheaper than events, which are made from rows later."""
+        self.on_delivery: Callable[[bool], None] | None = None
+        """Called before (False) and after (True) an event is delivered into the guest."""
         self.counts = dict.fromkeys(COUNTED, 0)
         self._delivery = Delivery(machine.processor)
         self._wanted: str | None = None
@@ -99,6 +101,14 @@ class Monitor:
             self.machine.processor.advance_deadline(self._stop_at)
         else:
             self._stop_at = 0
+
+    def save(self) -> tuple[str | None, int, str | None, bool, str]:
+        """What is under way between two runs: a stop asked for, a reset, a shutdown."""
+        return self._wanted, self._stop_at, self._reset, self._shutdown, self._last_fault
+
+    def load(self, saved: tuple[str | None, int, str | None, bool, str]) -> None:
+        """Inverse of `save`: goes with a checkpoint of the machine."""
+        self._wanted, self._stop_at, self._reset, self._shutdown, self._last_fault = saved
 
     def _on_reset(self, why: str) -> None:
         self._reset = self._reset or why
@@ -173,7 +183,7 @@ class Monitor:
         self.counts["interrupt"] += 1
         self.machine.halted = False
         self._emit(EventKind.INTERRUPT, vector)
-        if not self._delivery.interrupt(vector):
+        if not self._deliver(lambda: self._delivery.interrupt(vector)):
             self._shut_down(f"interrupt {vector:x}h")
 
     def _deadlines(self, goal: int) -> tuple[int, int]:
@@ -219,7 +229,11 @@ class Monitor:
             self.counts["exception"] += 1
             kind, value = EventKind.EXCEPTION, found.error or 0
         self._emit(kind, vector, value, found.address)
-        if not (delivery.software(vector) if found.software else delivery.exception(vector, found.error)):
+        if found.software:
+            delivered = self._deliver(lambda: delivery.software(vector))
+        else:
+            delivered = self._deliver(lambda: delivery.exception(vector, found.error))
+        if not delivered:
             name = EXCEPTION_NAMES.get(vector, f"vector {vector}")
             where = f" for {found.address:08x}" if vector == PAGE_FAULT else ""
             eip = self.machine.processor.registers.eip
@@ -234,6 +248,19 @@ class Monitor:
         self._storm = (-1, 0)
         count_text = f"{LONGEST_STORM:,}".replace(",", " ")
         return self._end(StopReason.STUCK, f"{count_text} faults and not one instruction, the last: {found}")
+
+    @property
+    def delivered(self) -> list[tuple[int, int]]:
+        """Linear address and size of each word that the last delivery has stored."""
+        return self._delivery.stored
+
+    def _deliver(self, deliver: Callable[[], bool]) -> bool:
+        if self.on_delivery is None:
+            return deliver()
+        self.on_delivery(False)
+        delivered = deliver()
+        self.on_delivery(True)
+        return delivered
 
     def _shut_down(self, what: str) -> None:
         self._last_fault, self._shutdown = what, True

@@ -16,6 +16,8 @@ class SystemMemory:
     def __init__(self, processor: Processor) -> None:
         self._processor = processor
         self._cells = processor.array
+        self.stored: list[tuple[int, int]] = []
+        """Linear address and size of each `write`, in order; who reads it clears it."""
 
     def read(self, linear: int, size: int) -> int:
         """Little-endian value of 1, 2 or 4 bytes."""
@@ -29,6 +31,7 @@ class SystemMemory:
         result = int(access.write_linear(self._cells, linear & 0xFFFFFFFF, size, value))
         if result & access.FAULT:
             raise self._fault(result)
+        self.stored.append((linear & 0xFFFFFFFF, size))
         self._drop_code(linear)
         if linear & 0xFFF > 0x1000 - size:
             self._drop_code(linear + size - 1)

@@ -5,8 +5,9 @@ again. Entry object: `Timeline`. Read first: `timeline.py`, then `search.py`.
 """
 
 from labkit.vm.replay.breakpoints import Breakpoint, Breakpoints, Hit, Watchpoint
+from labkit.vm.replay.errors import TimelineError
 from labkit.vm.replay.event_log import EventLog
 from labkit.vm.replay.search import Write
-from labkit.vm.replay.timeline import Timeline, TimelineError
+from labkit.vm.replay.timeline import Timeline
 
 __all__ = ["Breakpoint", "Breakpoints", "EventLog", "Hit", "Timeline", "TimelineError", "Watchpoint", "Write"]

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import index
 
 from labkit.vm.machine.state import GENERAL, ExecutionPoint
 from labkit.vm.monitor.events import EventKind
+from labkit.vm.replay.errors import TimelineError
 
-__all__ = ["Breakpoint", "Breakpoints", "Hit", "Watchpoint"]
+__all__ = ["Breakpoint", "Breakpoints", "Hit", "Stopper", "Watchpoint", "kind_named"]
+
+HIGHEST = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,20 +23,24 @@ class Breakpoint:
 
     @classmethod
     def at(cls, address: int) -> "Breakpoint":
-        """Before the instruction at a linear address."""
-        return cls(address, address)
+        """Before the instruction at a linear address. Raises `TimelineError` for what is none."""
+        return cls.range(address, address)
 
     @classmethod
     def range(cls, first: int, last: int) -> "Breakpoint":
-        """Before any instruction from `first` to `last` inclusive. Raises `ValueError` for an empty range."""
+        """Before any instruction from `first` to `last` inclusive. Raises `TimelineError` for an empty range."""
+        if not 0 <= index(first) <= HIGHEST or not 0 <= index(last) <= HIGHEST:
+            raise TimelineError(f"breakpoint at {first:x}..{last:x}: linear addresses have 32 bits")
         if last < first:
-            raise ValueError(f"breakpoint range {first:08x}..{last:08x} is empty: give the lower address first")
+            raise TimelineError(
+                f"breakpoint range {first:08x}..{last:08x} is empty: give the lower address first"
+            )
         return cls(first, last)
 
     @classmethod
     def event(cls, kind: EventKind | str) -> "Breakpoint":
-        """At each event of a kind. Raises `ValueError` for a kind that does not exist."""
-        return cls(kind=EventKind(kind))
+        """At each event of a kind. Raises `TimelineError` for a kind that does not exist."""
+        return cls(kind=kind_named(kind))
 
     def __str__(self) -> str:
         if self.kind is not None:
@@ -50,20 +58,28 @@ class Watchpoint:
 
     @classmethod
     def memory(cls, linear: int, size: int = 4) -> "Watchpoint":
-        """Stores to 1..4096 bytes that lie on one page. Raises `ValueError` otherwise."""
-        if size < 1 or linear % 4096 + size > 4096:
-            raise ValueError(f"watchpoint of {size} bytes at {linear:08x}: give bytes that lie on one page")
+        """Stores to 1..4096 bytes that lie on one page. Raises `TimelineError` otherwise."""
+        if not 0 <= index(linear) <= HIGHEST or index(size) < 1 or linear % 4096 + size > 4096:
+            raise TimelineError(f"watchpoint of {size} bytes at {linear:08x}: give bytes that lie on one page")
         return cls(linear, size)
 
     @classmethod
     def of_register(cls, name: str) -> "Watchpoint":
-        """Changes of a general register. Raises `ValueError` for another name."""
+        """Changes of a general register. Raises `TimelineError` for another name."""
         if name not in GENERAL:
-            raise ValueError(f"register {name!r}: give one of {', '.join(GENERAL)}")
+            raise TimelineError(f"register {name!r}: give one of {', '.join(GENERAL)}")
         return cls(register=name)
 
     def __str__(self) -> str:
         return f"register {self.register}" if self.register else f"{self.size} bytes at {self.linear:08x}"
+
+
+def kind_named(kind: EventKind | str) -> EventKind:
+    """The kind of event with a name. Raises `TimelineError` where there is none."""
+    try:
+        return EventKind(kind)
+    except ValueError:
+        raise TimelineError(f"no event is called {kind!r}: give one of {', '.join(EventKind)}") from None
 
 
 Stopper = Breakpoint | Watchpoint
@@ -87,7 +103,9 @@ class Breakpoints:
     _all: dict[Stopper, None] = field(default_factory=dict)
 
     def add(self, what: Stopper) -> None:
-        """Add one; adding twice changes nothing."""
+        """Add one; adding twice changes nothing. Raises `TimelineError` for anything else."""
+        if not isinstance(what, Breakpoint | Watchpoint):
+            raise TimelineError(f"{what!r} is no breakpoint: give Breakpoint.at(address) or a Watchpoint")
         self._all[what] = None
 
     def remove(self, what: Stopper) -> None:
@@ -103,6 +121,10 @@ class Breakpoints:
         self.add(what)
         return True
 
+    def copy(self) -> "Breakpoints":
+        """The same set once more."""
+        return Breakpoints(dict(self._all))
+
     def clear(self) -> None:
         """Remove all."""
         self._all.clear()
@@ -112,6 +134,9 @@ class Breakpoints:
 
     def __len__(self) -> int:
         return len(self._all)
+
+    def __str__(self) -> str:
+        return "\n".join(str(what) for what in self._all) or "no breakpoints"
 
     def __contains__(self, what: object) -> bool:
         return what in self._all

@@ -1,17 +1,24 @@
 """What happened, so that it can happen again: the machine's past plus all that came from outside.
 
-`History` knows how to bring its machine to any clock of the past: the nearest checkpoint before it, then forward, with
-the same input at the same clocks. It records only at its end.
+`History` knows how to bring its machine to any clock of the past: the nearest checkpoint before it, then
+forward, with the same input at the same clocks. It records only at its end.
+
+    what "the machine at clock n" is:   n instructions have retired, due devices have acted, an interrupt that
+                                        can be taken has been delivered, input typed at n is there;
+                                        a fault of the next instruction has not happened yet
 """
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from labkit.vm.machine import Machine
 from labkit.vm.machine.checkpoints import Bookmark
+from labkit.vm.machine.processor import NEVER
 from labkit.vm.machine.watch import Watch
 from labkit.vm.monitor import EventKind, Monitor, Stop, StopReason
+from labkit.vm.monitor.events import Row
 from labkit.vm.replay.event_log import EventLog
 
 __all__ = ["EPOCH", "History", "Input"]
@@ -20,6 +27,9 @@ EPOCH = 1_000_000
 """Instructions between checkpoints."""
 NEAR = 20_000
 """Instructions before the cursor where a bookmark is kept."""
+OURS = (StopReason.INSTRUCTIONS, StopReason.REQUESTED)
+"""Why a run ends that is no doing of the guest."""
+Pending = tuple[str | None, int, str | None, bool, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,68 +40,133 @@ class Input:
     data: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What belongs to a checkpoint beside the machine: what the monitor was at, and how much had been noted."""
+
+    pending: Pending
+    events: int
+    printed: int
+    inputs: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """A state a little before the cursor, the number of inputs that it has had, and what the monitor was at."""
+
+    bookmark: Bookmark
+    inputs: int
+    pending: Pending
+
+
 class History:
     """A machine with a past. `budget` bounds the memory of checkpoints, in bytes."""
 
-    def __init__(self, machine: Machine, budget: int) -> None:
+    def __init__(self, machine: Machine, budget: int, epoch: int = EPOCH) -> None:
         self.machine = machine
         self.monitor = Monitor(machine)
         self.watch = Watch(machine.processor)
+        self.monitor.on_delivery = self._on_delivery
+        self.on_delivered: Callable[[], None] | None = None
+        """Called when an event has been delivered into the guest."""
         self.events = EventLog()
         self.inputs: list[Input] = []
         self.start = self.end = machine.processor.clock
+        self.epoch = epoch
         self.console = bytearray()
         self._printed: list[tuple[int, int]] = []  # clock, length of the console then
+        self.torn = 0
+        """How often a part of history was taken back (a run torn off)."""
         self._recording = False
         self._applied = 0
-        self._near: Bookmark | None = None
+        self._near: _Near | None = None
         self._text: bytes | None = None
+        self._over: Stop | None = None  # the guest has ended, nothing but input makes it go on
+        self._marks: dict[int, _Mark] = {}  # by clock of the checkpoint
         machine.checkpoints.budget = budget
         machine.board.serial.on_output.append(self._on_output)
-        machine.checkpoint()
+        self._checkpoint()
 
     @property
     def clock(self) -> int:
         """Where the machine stands."""
         return self.machine.processor.clock
 
+    def _checkpoint(self) -> None:
+        self.machine.checkpoint()
+        self._mark()
+
+    def _mark(self) -> None:
+        noted = len(self.events.rows), len(self._printed), len(self.inputs)
+        self._marks[self.clock] = _Mark(self.monitor.save(), *noted)
+
+    def _on_delivery(self, done: bool) -> None:
+        self.watch.delivering(done)
+        if done and self.on_delivered is not None:
+            self.on_delivered()
+
     # --- the past
 
     def goto(self, clock: int) -> None:
         """Bring the machine to a clock between start and end."""
-        if clock == self.clock:
-            return
-        checkpoints = self.machine.checkpoints
-        number = checkpoints.before(clock)
+        try:
+            self._goto(clock)
+        except BaseException:  # Ctrl-C inside a device: the machine is no longer what it was at any clock
+            self._near = None
+            self.restore(self.machine.checkpoints.before(clock))
+            raise
+
+    def _goto(self, clock: int) -> None:
+        number, here = self.machine.checkpoints.before(clock), self.clock
         near = self._near
-        if near is not None and near.base == number and clock - 2 * NEAR <= near.state.clock <= clock:
-            if not near.state.clock <= self.clock <= clock:
-                self.machine.return_to(near)
-                self._count_inputs()
-        elif not checkpoints.list[number].clock <= self.clock <= clock:
+        if near is not None and near.bookmark.base == number and clock - 2 * NEAR <= near.bookmark.clock <= clock:
+            if not near.bookmark.clock <= here <= clock:
+                self.return_to(near)
+        elif not self.machine.checkpoints.list[number].clock <= here <= clock:
             self.restore(number)
         if clock - self.clock > 2 * NEAR:
             # who goes back one instruction often goes back another one: keep a state a little before
             self.forward(clock - NEAR)
-            self._near = self.machine.bookmark() if self.machine.number == number else None
+            self._near = self.bookmark() if self.machine.number == number else None
         self.forward(clock)
 
     def restore(self, number: int) -> None:
-        """Back to a checkpoint."""
+        """Back to a checkpoint. Input that was typed there is given by `forward`."""
         self.machine.restore_number(number)
-        self._count_inputs()
-
-    def _count_inputs(self) -> None:
+        self.monitor.load(self._marks[self.clock].pending)
         self._applied = bisect_left(self.inputs, self.clock, key=lambda given: given.clock)
+
+    def bookmark(self) -> _Near:
+        """Remember the machine as it stands, until history goes on."""
+        return _Near(self.machine.bookmark(), self._applied, self.monitor.save())
+
+    def return_to(self, near: _Near) -> None:
+        """Back to a bookmark."""
+        self.machine.return_to(near.bookmark)
+        self._applied = near.inputs
+        self.monitor.load(near.pending)
+
+    @contextmanager
+    def staying(self) -> Iterator[None]:
+        """Look around in the past, then stand here again."""
+        near, here = self._near, self.bookmark()
+        try:
+            yield
+        finally:
+            self.return_to(here)
+            self._near = near
 
     def forward(self, clock: int) -> None:
         """Run on to a later clock of the past, giving input again when it is due."""
         while True:
             self._apply_inputs()
-            if self.clock >= clock:
+            before = self.clock
+            if before >= clock:
                 return
             due = self.inputs[self._applied].clock if self._applied < len(self.inputs) else clock
-            self.monitor.run(min(due, clock) - self.clock)
+            stop = self.monitor.run(min(due, clock) - before)
+            if self.clock == before:
+                raise RuntimeError(f"replay ended at instruction {before} on its way to {clock}: {stop}")
 
     def _apply_inputs(self) -> None:
         while self._applied < len(self.inputs) and self.inputs[self._applied].clock == self.clock:
@@ -100,36 +175,74 @@ class History:
 
     # --- the end, where history is made
 
-    def record(self, instructions: int | None, text: bytes | None, progress: Callable[[int], None] | None) -> Stop:
-        """Run on from the end, with events and checkpoints, until a count, a text on the console, or the guest's end."""
+    def record(
+        self, instructions: int | None, text: bytes | None, progress: Callable[[int], None] | None
+    ) -> Stop:
+        """Run on from the end, with events and checkpoints: for a count, until a text, or to the guest's end."""
         self.goto(self.end)
+        if self._over is not None:
+            return self._over
         self._near = None
         goal = None if instructions is None else self.clock + instructions
         self._text, self._recording, self.monitor.log = text, True, self.events.rows
         try:
-            while True:
-                left = EPOCH if goal is None else min(EPOCH, goal - self.clock)
-                stop = self.monitor.run(left)
-                if stop.reason is StopReason.INSTRUCTIONS:
-                    self.events.rows.pop()  # our own pause for a checkpoint is no news
-                self.end = self.clock
-                if stop.reason is not StopReason.INSTRUCTIONS or self.clock == goal:
-                    return stop
-                self.machine.checkpoint()
-                if progress is not None:
-                    progress(self.clock)
+            stop = self._record(goal, progress)
+        except BaseException:
+            self._roll_back()
+            raise
         finally:
             self._recording, self.monitor.log, self._text = False, None, None
-            self.end = max(self.end, self.clock)
+        if stop.reason not in OURS:
+            self._over = stop
+            self.restore(self.machine.checkpoints.before(self.end))
+            self.forward(self.end)  # without the attempt at the next instruction that has ended it
+        return stop
+
+    def _record(self, goal: int | None, progress: Callable[[int], None] | None) -> Stop:
+        checkpoints = self.machine.checkpoints.list
+        while True:
+            due = max(checkpoints[-1].clock + self.epoch, self.clock)
+            stop = self.monitor.run((due if goal is None else min(due, goal)) - self.clock)
+            self.end = self.clock
+            if stop.reason in OURS:
+                self.events.rows.pop()  # that we stop to look is nothing that happened to the guest
+            if stop.reason is StopReason.INSTRUCTIONS and self.clock == due:
+                self._checkpoint()
+                if progress is not None:
+                    progress(self.clock)
+            if stop.reason is not StopReason.INSTRUCTIONS or self.clock == goal:
+                self._forget_request()
+                return stop
+
+    def _forget_request(self) -> None:
+        """A text was seen, but the run has ended before it could stop for it."""
+        _wanted, _at, reset, shutdown, fault = self.monitor.save()
+        if reset is None:
+            self.monitor.load((None, NEVER, None, shutdown, fault))
+
+    def _roll_back(self) -> None:
+        """The run was torn off (Ctrl-C inside a device): history ends at the last checkpoint."""
+        number = len(self.machine.checkpoints) - 1
+        self.restore(number)
+        self.end = self.clock
+        self.torn += 1
+        mark = self._marks[self.clock]
+        del self.events.rows[mark.events :], self._printed[mark.printed :], self.inputs[mark.inputs :]
+        del self.console[self._printed[-1][1] if self._printed else 0 :]
 
     def type(self, data: bytes) -> None:
         """Input at the end of history."""
         self.goto(self.end)
+        self._over = None
         self.inputs.append(Input(self.clock, data))
         point = self.machine.point
-        row = (point.instructions, point.branches, point.eip, EventKind.INPUT, 0, 0, 0, repr(data.decode("latin1")))
-        self.events.rows.append(row)
+        text = repr(data.decode("latin1"))
+        self.events.rows.append(
+            (point.instructions, point.branches, point.eip, EventKind.INPUT, 0, 0, 0, text)
+        )
         self._apply_inputs()
+
+    # --- the console
 
     def _on_output(self, data: bytes) -> None:
         if not self._recording:
@@ -145,6 +258,9 @@ class History:
         at = bisect_left(self._printed, clock, key=lambda row: row[0])
         return bytes(self.console[: self._printed[at - 1][1]]) if at else b""
 
-    def printed_before(self, length: int) -> None:
-        """The console began with so many bytes."""
-        self._printed.insert(0, (self.start - 1, length))
+    def begin_with(self, row: Row, printed: bytes) -> None:
+        """This history, still empty, begins with an event and with a console on which something stands."""
+        self.events.rows.append(row)
+        self.console += printed
+        self._printed.append((self.start - 1, len(printed)))
+        self._mark()

@@ -9,19 +9,24 @@ the past; it forks it.
 
 from bisect import bisect_right
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from dataclasses import replace
+from operator import index
 
 from labkit import guests
 from labkit.vm.machine import ExecutionPoint, Machine, Registers
+from labkit.vm.machine.memory import FRAME_SIZE
 from labkit.vm.machine.paging import Walk, translate, walk
 from labkit.vm.machine.state import GENERAL
 from labkit.vm.monitor import Event, EventKind, Stop
-from labkit.vm.replay import search
-from labkit.vm.replay.breakpoints import Breakpoint, Breakpoints, Hit, Stopper, Watchpoint
-from labkit.vm.replay.disassembly import LONGEST, Access, Line, accesses, disassemble
+from labkit.vm.replay import edit, finder, search
+from labkit.vm.replay.accesses import Access, accesses
+from labkit.vm.replay.breakpoints import Breakpoints, Hit, kind_named
+from labkit.vm.replay.disassembly import LONGEST, Line, disassemble
+from labkit.vm.replay.errors import TimelineError
 from labkit.vm.replay.event_log import EventLog
 from labkit.vm.replay.history import History
 from labkit.vm.replay.search import Write
+from labkit.vm.replay.write_index import WriteIndex
 
 __all__ = ["Timeline", "TimelineError"]
 
@@ -30,22 +35,22 @@ OVERHEAD = 300 << 20
 LEAST = 64 << 20
 
 
-class TimelineError(ValueError):
-    """A place that the timeline does not have; says which there are."""
-
-
 class Timeline:
     """A run that can be walked in both directions.
 
-    `machine` is loaded and on the virtual clock; its present state becomes the start. `budget` is the memory in bytes
-    that the whole process may use; checkpoints get what is left, and are thinned out when that is not enough.
-    Raises `ValueError` for a machine on the live clock, which does not repeat itself.
+    `machine` is loaded and on the virtual clock; its present state becomes the start. `budget` is the memory in
+    bytes that the whole process may use; checkpoints get what is left, and are thinned out when that is not
+    enough. Raises `TimelineError` for a machine on the live clock, which does not repeat itself.
+
+    A place on it is a clock: instructions retired. There the devices that were due have acted, an interrupt that
+    could be taken has been delivered, and a fault of the next instruction has not happened yet.
     """
 
     def __init__(self, machine: Machine, budget: int = 600 << 20, name: str = "") -> None:
         if machine.clock.live:
-            raise ValueError("a live clock does not repeat itself: make the machine with clock='virtual'")
+            raise TimelineError("a live clock does not repeat itself: make the machine with clock='virtual'")
         self._history = History(machine, max(LEAST, budget - OVERHEAD - machine.memory.size // 2))
+        self._index = WriteIndex(self._history)
         self._symbols = sorted(machine.symbols)
         self._addresses = [symbol.address for symbol in self._symbols]
         self.name = name or (machine.image.name if machine.image else "machine")
@@ -105,48 +110,105 @@ class Timeline:
         until_text: str | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> Stop:
-        """Lengthen history at its end: by a number of instructions, until a text appears, or until the guest stops."""
+        """Lengthen history at its end: by a number of instructions, until a text is printed, or to the guest's end.
+
+        `on_progress` is told the clock at each checkpoint. When the run is torn off by an exception (Ctrl-C),
+        history ends at the last checkpoint. Raises `TimelineError` for a negative number or an empty text.
+        """
+        if instructions is not None and index(instructions) < 0:
+            raise TimelineError(f"run({instructions}): history grows forward only, give 0 or more instructions")
+        if until_text is not None and not until_text:
+            raise TimelineError("until_text is empty: give the text to wait for, or leave it out")
         self.accesses = []
         return self._history.record(instructions, until_text.encode() if until_text else None, on_progress)
 
     def type(self, data: bytes) -> None:
-        """Type on the serial console at the end of history."""
-        self._history.type(data)
+        """Type on the serial console at the end of history; what comes of it is seen by `run`."""
+        if not isinstance(data, bytes | bytearray):
+            raise TimelineError(f"type({data!r}): give bytes, such as b'ls\\n'")
+        self.accesses = []
+        self._history.type(bytes(data))
 
     # --- moving
 
+    def _inside(self, clock: int) -> int:
+        clock = index(clock)
+        if not self.start <= clock <= self.end:
+            raise TimelineError(
+                f"instruction {clock} is outside this timeline: it goes from {self.start} to {self.end}"
+            )
+        return clock
+
     def seek(self, clock: int) -> None:
         """Go to a clock. Raises `TimelineError` outside start..end."""
-        if not self.start <= clock <= self.end:
-            raise TimelineError(f"instruction {clock} is outside this timeline: it goes from {self.start} to {self.end}")
+        clock = self._inside(clock)
         self.accesses = []
         self._history.goto(clock)
 
     def step(self, n: int = 1) -> None:
-        """Go `n` instructions on. Raises `TimelineError` at the end: run on first."""
+        """Go `n` instructions on; one iteration of a repeated string instruction is one.
+
+        Raises `TimelineError` at the end: run on first.
+        """
+        if index(n) < 0:
+            raise TimelineError(f"step({n}): give 0 or more instructions, or go back({-n})")
         if self.cursor + n > self.end:
             raise TimelineError(f"the timeline ends at instruction {self.end}: run on to make it longer")
-        code = self.read(self._linear_eip, LONGEST) if n == 1 else None
-        touched = accesses(code, self.registers) if code else []
-        self._history.goto(self.cursor + n)
-        self.accesses = touched
+        if n == 1:
+            self._step()
+        else:
+            self.seek(self.cursor + n)
+
+    def _step(self) -> None:
+        """One instruction, with what it touches, and what the delivery of events touches on the way."""
+        history, clock = self._history, self.cursor
+        seen = self._coming()
+        pushed: list[Access] = []
+
+        def delivered() -> None:
+            pushed.extend(Access(linear, size, write=True) for linear, size in history.monitor.delivered)
+            if self.cursor == clock:  # a fault: the handler's first instruction runs instead
+                seen[:] = self._coming()
+
+        history.on_delivered = delivered
+        try:
+            history.goto(clock + 1)
+        finally:
+            history.on_delivered = None
+        self.accesses = pushed + seen
+
+    def _coming(self) -> list[Access]:
+        """What the next instruction is going to touch."""
+        at = self._linear_eip
+        code = self.read(at, LONGEST) or self.read(at, FRAME_SIZE - at % FRAME_SIZE)
+        return accesses(code, self.registers) if code else []
 
     def back(self, n: int = 1) -> None:
         """Go `n` instructions back. Raises `TimelineError` at the start."""
+        if index(n) < 0:
+            raise TimelineError(f"back({n}): give 0 or more instructions, or step({-n})")
         if self.cursor - n < self.start:
-            raise TimelineError(f"the timeline starts at instruction {self.start}: there is nothing before it")
+            raise TimelineError(
+                f"the timeline starts at instruction {self.start}: there is nothing before it"
+            )
         self.seek(self.cursor - n)
 
     def step_event(self, kind: EventKind | str | None = None, direction: int = 1) -> Event | None:
-        """Go to the next (+1) or previous (-1) event, of a kind if given; None and no move where there is none."""
+        """Go to the next (+1) or previous (-1) event, of a kind if given; None and no move where there is none.
+
+        Events at one clock are one place; the first of them (the last, going back) is given. Raises
+        `TimelineError` for a kind that does not exist.
+        """
+        wanted = None if kind is None else kind_named(kind)
+        _check(direction)
         rows = self.events.rows
         if direction > 0:
             indices = range(self.events.first_after(self.cursor), len(rows))
         else:
             indices = range(self.events.first_at(self.cursor) - 1, -1, -1)
         for i in indices:
-            if kind is None or rows[i][3] == kind:
-                self.seek(min(rows[i][0], self.end))
+            if (wanted is None or rows[i][3] is wanted) and self.start <= rows[i][0] <= self.end:
+                self.seek(rows[i][0])
                 return self.events[i]
         return None
 
@@ -157,149 +219,121 @@ class Timeline:
     # --- breakpoints
 
     def run_to(self, direction: int = 1, limit: int | None = None) -> Hit | None:
-        """Go to the next (+1) or previous (-1) place where a breakpoint or watchpoint holds, within `limit` instructions.
+        """Go to the next (+1) or previous (-1) place where a breakpoint or watchpoint holds.
 
-        Without a hit the cursor goes to where the search ended, and None is given.
+        Not further than `limit` instructions. Without a hit the cursor goes to where the search ended, and None
+        is given. A breakpoint on the first instruction of a fault's handler holds at the clock of the fault:
+        there the cursor stands before the instruction that faults. Raises `TimelineError` for a watched address
+        that is not mapped at the cursor.
         """
+        _check(direction)
+        if limit is not None and index(limit) < 0:
+            raise TimelineError(f"limit {limit}: give 0 or more instructions")
         cursor = self.cursor
         far = self.end if direction > 0 else self.start
         if limit is not None:
             far = min(far, cursor + limit) if direction > 0 else max(far, cursor - limit)
-        found: list[tuple[int, Stopper]] = []
-        for what in list(self.breakpoints):
-            clock = self._find(what, cursor, far, direction)
-            if clock is not None:
-                found.append((clock, what))
-        if not found:
-            self.seek(far)
-            return None
-        best = min if direction > 0 else max
-        clock, what = best(found, key=lambda pair: pair[0])
-        self.seek(clock)
-        return Hit(self.point, what)
-
-    def _find(self, what: Stopper, cursor: int, far: int, direction: int) -> int | None:
-        if isinstance(what, Breakpoint) and what.kind is not None:
-            clocks = [clock for clock in self.events.clocks(what.kind) if min(cursor, far) <= clock <= max(cursor, far)]
-            clocks = [clock for clock in clocks if clock != cursor]
-            return (clocks[0] if direction > 0 else clocks[-1]) if clocks else None
-        # a breakpoint stops before its instruction, a watchpoint behind the one that stores
-        late = 1 if isinstance(what, Watchpoint) else 0
-        history, watching = self._history, self._watching(what)
-        if watching is None:
-            return None
-        if direction > 0:
-            clock = search.first_hit(history, watching, cursor + 1 - late, far + 1 - late)
-        else:
-            clock = search.last_hit(history, watching, far - late, cursor - late)
-        if clock is None:
-            return None
-        if isinstance(what, Watchpoint) and not what.register:
-            return self._exact_store(what, clock, direction)
-        return clock + late
-
-    def _watching(self, what: Stopper) -> Callable[[], AbstractContextManager[None]] | None:
-        watch = self._history.watch
-        if isinstance(what, Breakpoint):
-            return lambda: watch.code([(what.first, what.last)])
-        if what.register:
-            return lambda: watch.register(GENERAL.index(what.register))
-        physical = self._physical(what.linear)
-        if physical is None:
-            raise TimelineError(f"address {what.linear:08x} is not mapped here: seek to where it is, then watch it")
-        return lambda: watch.memory(physical, what.size)
-
-    def _exact_store(self, what: Watchpoint, block: int, direction: int) -> int | None:
-        """The clock behind the store that was seen in the block beginning at `block`."""
-        physical = self._physical(what.linear)
-        if physical is None:
-            return None
-        watch, history, found = self._history.watch, self._history, None
-        history.goto(block)
-        with watch.memory(physical, what.size):
-            for _ in range(search.LONGEST_BLOCK):
-                if history.clock >= self.end:
-                    break
-                watch.reset()
-                history.forward(history.clock + 1)
-                if watch.hits.count:
-                    found = history.clock
-                    if direction > 0:
-                        break
-                elif found is not None and history.clock > found + 64:
-                    break
-        return found
+        self.accesses = []
+        wanted = list(self.breakpoints)
+        try:
+            with self._history.staying():
+                found = finder.find_any(self._history, wanted, (cursor, far), direction, self._physical)
+        except LookupError as error:
+            what = error.args[0]
+            raise TimelineError(
+                f"address {what.linear:08x} is not mapped at instruction {cursor}: seek to where it is mapped"
+            ) from None
+        self.seek(found[0] if found else far)
+        return Hit(self.point, found[1]) if found else None
 
     # --- who wrote this?
 
-    def last_writer(self, linear: int, size: int = 1) -> Write | None:
-        """The last store before the cursor to any of `size` bytes at an address; None if it is older than the timeline.
+    def last_writer(
+        self, linear: int, size: int = 1, on_progress: Callable[[int], None] | None = None
+    ) -> Write | None:
+        """The last store before the cursor to any of `size` bytes at an address; None if older than the timeline.
 
-        Raises `TimelineError` where no page is mapped at the cursor.
+        Delivery of an event stores as well (`Write.by_event`); the paging unit's accessed and dirty bits do
+        not count. A question that leads far back makes the index of writes first (see `index_writes`). Raises
+        `TimelineError` where no page of memory is mapped at the cursor.
         """
-        physical = self._physical(linear)
-        if physical is None:
-            raise TimelineError(f"address {linear:08x} is not mapped at instruction {self.cursor}")
-        here = self.cursor
-        try:
-            return search.last_write(self._history, linear, physical, size, here)
-        finally:
-            self._history.goto(here)
+        if index(size) < 1:
+            raise TimelineError(f"last_writer of {size} bytes: give 1 or more")
+        here, pieces = self.cursor, self._pieces(linear, size)
+        best: Write | None = None
+        with self._history.staying():
+            for at, physical, count in pieces:
+                found = search.last_write(self._history, self._index, physical, count, here, on_progress)
+                if found is not None and (best is None or found.point > best.point):
+                    best = replace(found, linear=(at + found.physical - physical) & 0xFFFFFFFF)
+        return best
+
+    def index_writes(self, on_progress: Callable[[int], None] | None = None) -> None:
+        """Make the index that lets `last_writer` answer any question with one short run: once over all history.
+
+        It is made by itself when a question needs it; 20 million instructions take a second.
+        """
+        with self._history.staying():
+            self._index.extend(self.end, on_progress)
 
     def last_register_writer(self, name: str) -> Write | None:
-        """The last instruction before the cursor that changed a general register. Raises `TimelineError` for another name."""
+        """The last instruction before the cursor that changed a general register, or event that did.
+
+        None if it is older than the timeline. Raises `TimelineError` for another name.
+        """
         if name not in GENERAL:
             raise TimelineError(f"register {name!r}: give one of {', '.join(GENERAL)}")
         here, value = self.cursor, getattr(self.registers, name)
-        try:
-            clock = search.last_register_write(self._history, GENERAL.index(name), here)
-            if clock is None:
-                return None
-            self._history.goto(clock)
-            return Write(self.point, self.registers.eip, 0, 0, 4, value)
-        finally:
-            self._history.goto(here)
+        with self._history.staying():
+            found = search.last_register_write(self._history, GENERAL.index(name), here)
+        return None if found is None else replace(found, size=4, value=value, register=name)
 
     # --- other pasts
 
-    def fork(self, registers: dict[str, int] | None = None, memory: dict[int, bytes] | None = None) -> "Timeline":
-        """A new timeline that starts at the cursor with an edit. Raises `TimelineError` for what cannot be edited."""
-        twin = self.machine.copy()
-        edited = []
-        for name, value in (registers or {}).items():
-            if name not in (*GENERAL, "eip", "eflags"):
-                raise TimelineError(f"register {name!r} cannot be edited: give one of {', '.join(GENERAL)}, eip, eflags")
-            _set_register(twin, name, value & 0xFFFFFFFF)
-            edited.append(f"{name} = {value & 0xFFFFFFFF:08x}")
-        for linear, data in (memory or {}).items():
-            for offset, byte in enumerate(data):
-                physical = translate(twin.processor.registers, twin.memory, (linear + offset) & 0xFFFFFFFF)
-                if physical is None:
-                    raise TimelineError(f"address {linear + offset:08x} is not mapped: nothing was changed")
-                twin.processor.write_physical(physical, bytes((byte,)))
-            edited.append(f"{len(data)} bytes at {linear:08x}")
-        forked = Timeline(twin, self.budget, f"{self.name} forked at {self.cursor}")
-        forked._inherit(self, ", ".join(edited))
-        return forked
+    def fork(
+        self, registers: dict[str, int] | None = None, memory: dict[int, bytes] | None = None
+    ) -> "Timeline":
+        """A new timeline that starts at the cursor with an edit as its first event; this one stays as it is.
 
-    def _inherit(self, parent: "Timeline", edit: str) -> None:
+        Raises `TimelineError` for what cannot be edited, and then nothing has changed anywhere.
+        """
+        twin = self.machine.copy()
+        done = edit.edit(twin, registers or {}, memory or {})
+        forked = Timeline(twin, self.budget, f"{self.name} forked at {self.cursor}")
+        forked.breakpoints = self.breakpoints.copy()
         point = self.point
-        row = (point.instructions, point.branches, point.eip, EventKind.EDIT, 0, 0, 0, edit or "fork")
-        self.events.rows.append(row)
-        self._history.console += parent.console_at(parent.cursor)
-        self._history.printed_before(len(self._history.console))
+        row = (point.instructions, point.branches, point.eip, EventKind.EDIT, 0, 0, 0, done or "fork")
+        forked._history.begin_with(row, self.console_at(self.cursor))  # noqa: SLF001  (of its own kind)
+        return forked
 
     # --- looking
 
     def _physical(self, linear: int) -> int | None:
         return translate(self.machine.processor.registers, self.machine.memory, linear)
 
+    def _pieces(self, linear: int, size: int) -> list[tuple[int, int, int]]:
+        """A range by page: linear and physical address, bytes. Raises `TimelineError` where there is no RAM."""
+        pieces = []
+        while size > 0:
+            linear &= 0xFFFFFFFF
+            count = min(size, FRAME_SIZE - linear % FRAME_SIZE)
+            physical = self._physical(linear)
+            if physical is None:
+                raise TimelineError(f"address {linear:08x} is not mapped at instruction {self.cursor}")
+            if physical >= self.machine.memory.size:
+                raise TimelineError(f"address {linear:08x} leads to {physical:08x}, where there is no memory")
+            pieces.append((linear, physical, count))
+            linear, size = linear + count, size - count
+        return pieces
+
     def read(self, linear: int, size: int) -> bytes | None:
         """Bytes at a linear address, without side effects; None where a page is not mapped."""
+        if index(size) < 0:
+            raise TimelineError(f"read of {size} bytes: give 0 or more")
         parts, memory, registers = [], self.machine.memory, self.machine.processor.registers
         while size > 0:
             linear &= 0xFFFFFFFF
-            count = min(size, 4096 - linear % 4096)
+            count = min(size, FRAME_SIZE - linear % FRAME_SIZE)
             physical = translate(registers, memory, linear)
             if physical is None:
                 return None
@@ -309,6 +343,8 @@ class Timeline:
 
     def read_physical(self, address: int, size: int) -> bytes:
         """Bytes at a physical address; ones where there is no memory."""
+        if index(size) < 0 or index(address) < 0:
+            raise TimelineError(f"read of {size} bytes at physical {address:x}: neither can be negative")
         return self.machine.memory.read(address, size)
 
     def walk(self, linear: int) -> Walk:
@@ -331,13 +367,11 @@ class Timeline:
         wide = bool(self.machine.processor.registers.hflags & 0x10)
         at = self._linear_eip if linear is None else linear
         lines = disassemble(self.read, at, before, after, wide)
-        return [
-            Line(line.address, line.bytes, line.mnemonic, line.operands, self.symbol(line.address)) for line in lines
-        ]
+        return [replace(line, symbol=self.symbol(line.address)) for line in lines]
 
     def console_at(self, clock: int) -> bytes:
         """What the serial console had printed when the clock stood there."""
-        return self._history.console_at(clock)
+        return self._history.console_at(self._inside(clock))
 
     def screen(self) -> list[str]:
         """The VGA text screen at the cursor."""
@@ -349,16 +383,11 @@ class Timeline:
     def __str__(self) -> str:
         checkpoints = self.machine.checkpoints
         return (
-            f"{self.name}: instructions {self.start:,}..{self.end:,}, at {self.cursor:,}; {len(self.events):,} events, "
-            f"{len(checkpoints)} checkpoints in {checkpoints.bytes >> 20} MB"
+            f"{self.name}: instructions {self.start:,}..{self.end:,}, at {self.cursor:,}; "
+            f"{len(self.events):,} events, {len(checkpoints)} checkpoints in {checkpoints.bytes >> 20} MB"
         ).replace(",", " ")
 
 
-def _set_register(machine: Machine, name: str, value: int) -> None:
-    registers = machine.processor.registers
-    if name in GENERAL:
-        registers.general[GENERAL.index(name)] = value
-    elif name == "eip":
-        registers.eip = value
-    else:
-        registers.eflags = value | 2
+def _check(direction: int) -> None:
+    if direction not in {1, -1}:
+        raise TimelineError(f"direction {direction!r}: give 1 (forward) or -1 (back)")

@@ -8,6 +8,7 @@ from numba import njit
 
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes.intrinsics import load8, store8
+from labkit.vm.machine.probes.stores import note_store
 from labkit.vm.machine.probes.walk import WALK_FAULT, mark_dirty, translate
 
 __all__ = ["FAULT", "frame_for_write", "read_linear", "write_linear"]
@@ -54,4 +55,5 @@ def write_linear(a, linear, size, value):  # type: ignore[no-untyped-def]
         if at < a[c.RAM_SIZE] and not (load8(a[c.FRAMES] + (at >> U(12))) & c.FRAME_ROM):
             store8(a[c.RAM] + at, np.uint8((U(value) >> U(8 * i)) & U(0xFF)))
             mark_dirty(a, at >> U(12))
+            note_store(a, at, U(1), True)
     return U(0)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 __all__ = ["CELLS", "Stop", "new_cells"]
 
-CELLS = 96
+CELLS = 112
 
 # --- the clock
 CLOCK = 0  # retired instructions, the whole current block included
@@ -82,7 +82,8 @@ ALIAS_WRITTEN = 70  # 1: the redirected frame has been opened for writing
 ATTENTION_INTR, ATTENTION_MIXED, ATTENTION_INVLPG = 1, 2, 4
 
 # --- observers (probes/watch.py): what is watched, and the clock of the first and last hit
-WATCH_FRAME = 72  # physical frame + 1 that is reached through WATCH_PAGE, 0 = none
+WATCH_FRAME = 72  # physical frame + 1 whose stores are noted, 0 = none
+WATCH_ALIAS = 82  # ... that is reached through WATCH_PAGE
 WATCH_PLACE = 73  # offset of the watched bytes in it
 WATCH_SIZE = 74
 WATCH_REGISTER = 75
@@ -91,9 +92,19 @@ WATCH_UNTIL = 77  # and before this one
 WATCH_FIRST = 78
 WATCH_LAST = 79
 WATCH_COUNT = 80
-WATCH_VALUE = 81  # what the last hit wrote; the register's last value
-WATCH_WIDTH = 82  # bytes that it wrote
-WATCH_OFFSET = 83  # where in the frame
+WATCH_VALUE = 81  # the register's last value
+WATCH_FIRST_SPAN = 84  # instructions from its clock on, of which one made it; 0 = an event did
+WATCH_LAST_SPAN = 85
+WATCH_LOW = 86  # bytes of the frame that the last hit's block has written, first
+WATCH_HIGH = 87  # ... and behind the last
+WATCH_EIP = 88  # of the last hit's block, or where the delivered event has interrupted the guest
+WATCH_BRANCHES = 89
+WATCH_MISSED = 90  # 1: the watched frame holds code that is written, its stores did not come to the callbacks
+STORE_MAP = 91  # u64 x 64 per frame: a bit for each byte that was stored to; 0 = no map is kept
+STORE_FRAMES = 92  # u32 frame numbers, in order of their first store
+STORE_COUNT = 93
+STORE_SEEN = 94  # u8 per frame
+STORE_CROSSED = 95  # 1: a store has crossed a page's end, its second part may be in any frame
 
 # frame state: a frame is data (writable, not executable), code (executable, not writable) or, when both
 # happen on one page, mixed (both; the processor then checks each store for code under it)

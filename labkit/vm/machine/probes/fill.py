@@ -132,9 +132,13 @@ def _memory(a, va, page, granted, access, result):  # type: ignore[no-untyped-de
             np.uint32(page | U(load16(a[c.GENERATION] + (frame << U(1))))),
         )
         if may_write and executable and load8(a[c.DIRTY] + frame):
+            if a[c.WATCH_ALIAS] == frame + U(1):
+                a[c.WATCH_MISSED] = U(1)
             return _grant(result, page, R | W | X)
         return _grant(result, page, R | X)
-    target = U(c.WATCH_PAGE) if a[c.WATCH_FRAME] == frame + U(1) and not executable else page
+    if executable and a[c.WATCH_ALIAS] == frame + U(1):
+        a[c.WATCH_MISSED] = U(1)
+    target = U(c.WATCH_PAGE) if a[c.WATCH_ALIAS] == frame + U(1) and not executable else page
     if access == WRITE:
         if state & c.FRAME_ROM:
             if state & c.FRAME_BUCKET:

@@ -1,9 +1,9 @@
-"""Observing hooks, compiled: who wrote these bytes, when was this instruction reached, when did this register change.
+"""Observing hooks, compiled: stores to a frame, instructions at an address, changes of a register.
 
 They note the clock of the first and of the last hit and change nothing that a guest could see.
 
-A watched frame is reached through an alias above 4 GB whose reads and writes come to two callbacks; all other frames
-stay at full speed, and no code has to be translated again.
+A watched frame is reached through an alias above 4 GB whose reads and writes come to two callbacks; all other
+frames stay at full speed, and no code has to be translated again.
 """
 
 import numpy as np
@@ -11,8 +11,8 @@ from numba import cfunc, njit, types
 
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes.block import exact_clock
-from labkit.vm.machine.probes.decode import INFO_COUNT
 from labkit.vm.machine.probes.intrinsics import load8, load32, store8
+from labkit.vm.machine.probes.stores import hit
 
 __all__ = ["alias_read", "alias_write", "code_hook", "register_hook"]
 
@@ -25,14 +25,14 @@ def _note(a, clock):  # type: ignore[no-untyped-def]
     if clock < a[c.WATCH_FROM] or clock >= a[c.WATCH_UNTIL]:
         return
     if a[c.WATCH_COUNT] == U(0):
-        a[c.WATCH_FIRST] = clock
-    a[c.WATCH_LAST] = clock
+        a[c.WATCH_FIRST], a[c.WATCH_FIRST_SPAN] = clock, U(1)
+    a[c.WATCH_LAST], a[c.WATCH_LAST_SPAN] = clock, U(1)
     a[c.WATCH_COUNT] += U(1)
 
 
 @njit(cache=True)
 def _host(a, offset):  # type: ignore[no-untyped-def]
-    return a[c.RAM] + ((a[c.WATCH_FRAME] - U(1)) << U(12)) + offset
+    return a[c.RAM] + ((a[c.WATCH_ALIAS] - U(1)) << U(12)) + offset
 
 
 @cfunc(types.uint64(types.voidptr, types.uint64, types.uint32, CELLS_POINTER), cache=True)
@@ -46,17 +46,11 @@ def alias_read(_engine, offset, size, a):  # type: ignore[no-untyped-def]
 
 @cfunc(types.void(types.voidptr, types.uint64, types.uint32, types.uint64, CELLS_POINTER), cache=True)
 def alias_write(_engine, offset, size, value, a):  # type: ignore[no-untyped-def]
-    """A store to the watched frame. The exact instruction is not known here: the clock of its block's start is noted."""
+    """A store to the watched frame."""
     at = _host(a, offset)
     for i in range(size):
         store8(at + U(i), np.uint8((value >> U(8 * i)) & U(0xFF)))
-    if offset < a[c.WATCH_PLACE] + a[c.WATCH_SIZE] and offset + U(size) > a[c.WATCH_PLACE]:
-        start = a[c.CLOCK] - (a[c.BLOCK_INFO] & U(INFO_COUNT))
-        if a[c.WATCH_COUNT] == U(0):
-            a[c.WATCH_FIRST] = start
-        a[c.WATCH_LAST] = start
-        a[c.WATCH_COUNT] += U(1)
-        a[c.WATCH_VALUE], a[c.WATCH_WIDTH], a[c.WATCH_OFFSET] = value, U(size), offset
+    hit(a, offset, U(size), False)
 
 
 @cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER), cache=True)
@@ -70,7 +64,5 @@ def register_hook(_engine, _linear, _size, a):  # type: ignore[no-untyped-def]
     """UC_HOOK_CODE over everything: did the instruction before this one change the watched register?"""
     value = U(load32(a[c.ENV] + (a[c.WATCH_REGISTER] << U(3))))
     if value != a[c.WATCH_VALUE]:
-        if a[c.WATCH_WIDTH]:  # the first look only takes the value
-            _note(a, exact_clock(a) - U(1))
+        _note(a, exact_clock(a) - U(1))
         a[c.WATCH_VALUE] = value
-    a[c.WATCH_WIDTH] = U(1)
