@@ -10,6 +10,8 @@ __all__ = ["ROWS", "STACK_ROWS", "memory", "stack", "window"]
 
 ROWS = 8
 STACK_ROWS = 9
+FAR = 0x4000
+"""So far behind a symbol an address has nothing to do with it any more."""
 MASK = 0xFFFFFFFF
 
 
@@ -66,6 +68,12 @@ def stack(timeline: Timeline, registers: Registers) -> Stack:
 
 
 def _meaning(timeline: Timeline, value: int, pointer: str) -> str:
-    if value >= 0x1000 and (name := timeline.symbol(value)):
-        return f"{name}"
+    name = timeline.symbol(value) if value >= 0x1000 else None
+    if name and _offset(name) < FAR:
+        return name
     return "ebp of the caller" if pointer == "ebp" else ""
+
+
+def _offset(symbol: str) -> int:
+    digits = symbol.rpartition("+")[2] if "+" in symbol else "0h"
+    return int(digits.rstrip("h"), 16)

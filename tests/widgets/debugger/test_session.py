@@ -413,7 +413,7 @@ def click(rng: random.Random, session: Session) -> dict[str, object]:
     timeline = session.timeline
     what = rng.choice(sorted(session._commands))
     end, rows = timeline.end, session.view().code.rows
-    more: dict[str, Any] = {
+    more: dict[str, dict[str, Any]] = {
         "seek": {"to": rng.randint(-10, end + 10)},
         "speed": {"to": rng.randint(1, 5)},
         "go": {"text": rng.choice(["50%", "", "0", "9" * 30, "interrupt", "c0100000h", "user mode", "%"])},
@@ -424,8 +424,8 @@ def click(rng: random.Random, session: Session) -> dict[str, object]:
         "type": {"text": rng.choice(["\n", "help\n"])},
         "edit": {"name": rng.choice(["eax", "ebx", "flags", "eip"]), "text": rng.choice(["0", "1", "z"])},
         "filter": {"name": rng.choice(["", "interrupt", "port out", "no such"])},
-    }.get(what, {})  # fmt: skip
-    return {"do": what, **more}
+    }  # fmt: skip
+    return {"do": what, **more.get(what, {})}
 
 
 def test_clicks_at_random_leave_a_live_session(own_timeline):

@@ -253,6 +253,7 @@ function render({ model, el }) {
     row.vl.disabled = !settable;
     attr(row.was, "class", "s");
     text(row.was, register.was ? `± was ${register.was}` : register.note);
+    attr(row.was, "title", row.was.lkText || null);
   }
   function makeBytes() {
     const cells = Array.from({ length: 16 }, () => h("i", { "data-do": "writer" }));
