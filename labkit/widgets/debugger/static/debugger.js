@@ -298,6 +298,7 @@ function render({ model, el }) {
     text(row.kind, event.kind);
     attr(row.kind, "class", event.colour);
     text(row.what, event.what);
+    attr(row.what, "title", event.what);
   }
 
   function draw() {
