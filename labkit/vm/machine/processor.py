@@ -29,6 +29,7 @@ __all__ = ["NEVER", "Processor"]
 
 NEVER = 1 << 62
 PF = 14
+MAX_TRIES = 16
 HAS_ERROR = frozenset((8, 10, 11, 12, 13, 14, 17))
 FETCH_STOPS = (c.Stop.PAGE_FAULT, c.Stop.NOWHERE)
 PREFIX_STOPS = (c.Stop.PARTIAL, c.Stop.SENSITIVE, c.Stop.BEFORE_REP, c.Stop.PAUSE)
@@ -72,8 +73,9 @@ class Processor:
         self.write_port: PortWrite = lambda _port, _size, _value: None
         self.cpuid: CpuidCall = lambda _leaf: (0, 0, 0, 0)
         self.in_hook = False
-        self.counts = {"code write": 0, "code fetch": 0, "partial block": 0, "sensitive": 0}
+        self.counts = {"code write": 0, "code fetch": 0, "partial block": 0, "sensitive": 0, "inexact": 0}
         self._goal = NEVER
+        self._tries = (-1, 0)  # clock, how often a deadline inside the same block was tried there
         self._failed: BaseException | None = None
         self._core.emulator.hook_python(HookedInstruction.IN, self._on_in)
         self._core.emulator.hook_python(HookedInstruction.OUT, self._on_out)
@@ -194,6 +196,7 @@ class Processor:
             if self._settle(stop):
                 continue
             if stop == c.Stop.PARTIAL:
+                self._see_progress()
                 found = self._run_prefix(self._goal - cells[c.CLOCK])
             elif stop == c.Stop.BEFORE_REP:
                 found = self._run_prefix(min(self._core.next_count() - 1, self._goal - cells[c.CLOCK]))
@@ -209,6 +212,16 @@ class Processor:
     def _set_deadline(self) -> None:
         cells = self.cells
         cells[c.DEADLINE], cells[c.LIMIT] = self._goal, min(self._goal, cells[c.PAUSE])
+
+    def _see_progress(self) -> None:
+        """Where Unicorn and labkit cut an instruction differently, pass the deadline rather than try for ever."""
+        at, tries = self._tries
+        clock = int(self.cells[c.CLOCK])
+        self._tries = (clock, tries + 1 if clock == at else 0)
+        if self._tries[1] > MAX_TRIES:
+            self.counts["inexact"] += 1
+            self._goal = clock + self._core.next_count()
+            self._set_deadline()
 
     def _settle(self, stop: int) -> bool:
         """A stop that concerns translations only: the guest sees nothing of it."""

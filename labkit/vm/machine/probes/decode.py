@@ -102,7 +102,18 @@ def instruction(p: Any, wide: Any) -> Any:
         op = load8(p + i)
     i += np.uint64(1)
     kind = 0
-    if op == 0x0F:
+    if (op == 0xC4 or op == 0xC5) and wide and load8(p + i) >= 0xC0:
+        # VEX: no LES or LDS has a register operand. One byte of it, or two that name the opcode map; then 0F ...
+        escape = 1
+        if op == 0xC4:
+            escape = load8(p + i) & 31
+            i += np.uint64(1)
+        i += np.uint64(1)
+        attributes = TWO[load8(p + i)]
+        if escape != 1:
+            attributes = np.uint8(MODRM if escape == 2 else MODRM | IMM8)
+        i += np.uint64(1)
+    elif op == 0x0F:
         op2 = load8(p + i)
         i += np.uint64(1)
         attributes = TWO[op2]
