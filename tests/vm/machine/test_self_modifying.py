@@ -1,0 +1,77 @@
+"""Code that changes itself: what runs is what was stored last, and the clock counts each instruction once."""
+
+import pytest
+
+from labkit.guests import boot
+from labkit.vm.machine import Machine
+from labkit.vm.monitor import Monitor
+
+CODE = 0x10000
+
+
+def word(value: int) -> bytes:
+    return (value & 0xFFFFFFFF).to_bytes(4, "little")
+
+
+def finish(bare, program: bytes, step: int | None) -> int:
+    bare.put(CODE, program)
+    while bare.monitor.run(step).reason == "instructions":
+        assert bare.clock < 1000
+    return bare.clock
+
+
+STEPS = pytest.mark.parametrize("step", [None, 1, 2, 3])
+
+
+@STEPS
+def test_a_store_into_the_next_instruction(bare, step) -> None:
+    # mov byte [inc], dec eax; inc eax; hlt
+    assert finish(bare, b"\xc6\x05" + word(CODE + 7) + b"\x48\x40\xf4", step) == 3
+    assert int(bare.registers.general[0]) & 0xFFFFFFFF == 0xFFFFFFFF
+
+
+@STEPS
+def test_a_store_into_itself_counts_once(bare, step) -> None:
+    # L: mov byte [L], 90h; hlt      first time through as it was, although it is changed
+    assert finish(bare, b"\xc6\x05" + word(CODE) + b"\x90\xf4", step) == 2
+    assert bare.get(CODE, 1) == b"\x90"
+
+
+@STEPS
+def test_a_loop_that_changes_its_own_counter_step(bare, step) -> None:
+    # mov ecx, 4; L: add byte [imm], 1; add eax, imm8; loop L; hlt      eax = 1 + 2 + 3 + 4
+    program = b"\xb9" + word(4) + b"\x80\x05" + word(CODE + 14) + b"\x01\x83\xc0\x00\xe2\xf4\xf4"
+    assert finish(bare, program, step) == 1 + 4 * 3 + 1
+    assert int(bare.registers.general[0]) == 10
+
+
+@STEPS
+def test_a_call_whose_return_address_falls_into_its_own_block(bare, step) -> None:
+    # inc eax; call +0 with the stack so that the return address replaces what lies behind the call
+    bare.registers.general[4] = CODE + 12
+    # 0: inc eax  1: call 6  6: hlt ... 8: replaced
+    assert finish(bare, b"\x40\xe8" + word(0) + b"\xf4\x90\x90\x90\x90\x90", step) == 3
+    assert bare.number(CODE + 8) == CODE + 6
+
+
+@STEPS
+def test_a_repeated_store_over_itself(bare, step) -> None:
+    # rep stosb at CODE+2.. writes 40h (inc eax) over itself and on: the iteration that replaces it is its last
+    bare.registers.general[0], bare.registers.general[1] = 0x40, 100
+    bare.registers.general[7] = CODE - 3
+    program = b"\xf3\xaa\x90\xf4"
+    assert finish(bare, program, step) == 4 + 3 + 1
+    # iterations at CODE-3 .. CODE; then 40h AAh? at CODE: inc eax, stosb, nop, hlt
+    assert bare.get(CODE - 3, 4) == b"\x40" * 4
+
+
+def test_the_selfmod_guest_ends_the_same_with_stops_everywhere() -> None:
+    def run(step: int | None) -> tuple[str, str, int]:
+        machine = Machine(memory=64 << 20)
+        machine.load(boot("selfmod", memory=64 << 20))
+        monitor = Monitor(machine)
+        while monitor.run(step).reason == "instructions":
+            pass
+        return machine.ram_sha256(), machine.registers_sha256(), machine.processor.clock
+
+    assert run(None) == run(7) == run(64)
