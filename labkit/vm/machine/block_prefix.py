@@ -7,8 +7,6 @@
 A block that is run whole is only counted, its translation stays.
 """
 
-import numpy as np
-
 from labkit.vm.machine import sensitive
 from labkit.vm.machine.core import Core
 from labkit.vm.machine.probes import block, decode, traps
@@ -63,5 +61,5 @@ class BlockPrefix:
                 self._given_flags.add(at)
                 core.hook(Hook.CODE, traps.nothing_hook, first=at, last=at)
         core.forget_block(start, size)
-        block.accept(core.array, np.uint64(start), np.uint64(size))
+        block.accept(core.cells, start, size)
         cells[c.ALLOW] = start

@@ -93,7 +93,7 @@ class Core:
             stop = int(cells[c.FAULT])
             cells[c.FAULT] = 0
             return stop
-        block.settle(self.array, np.uint64(self.registers.eip))
+        block.settle(self.cells, self.registers.eip)
         if error == INVALID_INSTRUCTION:
             cells[c.VECTOR], cells[c.SOFTWARE] = UD, 0
             return c.Stop.EXCEPTION
@@ -115,19 +115,19 @@ class Core:
 
     def code(self, start: int, size: int) -> bytes:
         """Bytes of code that has been fetched, at a linear address."""
-        where = block.block_bytes(self.array, np.uint64(start), np.uint64(size))
+        where = block.block_bytes(self.cells, start, size)
         return ctypes.string_at(int(where), size)
 
     def offset(self, start: int, size: int, count: int) -> int:
         """Byte offset of instruction number `count` (from 0) in a block; `size` where there are fewer."""
-        where = block.block_bytes(self.array, np.uint64(start), np.uint64(size))
-        return int(decode.boundary(where, np.uint64(size), block.wide(self.array), count))
+        where = block.block_bytes(self.cells, start, size)
+        return int(decode.boundary(where, size, block.wide(self.cells), count))
 
     def next_count(self) -> int:
         """Instructions in the block that was stopped before."""
         start, size = int(self.cells[c.NEXT_BLOCK]), int(self.cells[c.NEXT_SIZE])
-        where = block.block_bytes(self.array, np.uint64(start), np.uint64(size))
-        return int(decode.survey(where, np.uint64(size), block.wide(self.array))) & decode.INFO_COUNT
+        where = block.block_bytes(self.cells, start, size)
+        return int(decode.survey(where, size, block.wide(self.cells))) & decode.INFO_COUNT
 
     def forget_block(self, linear: int, size: int) -> None:
         """Drop the translation of code that is running, by linear address."""

@@ -122,7 +122,7 @@ class Processor:
     def clock(self) -> int:
         """Retired instructions, exact; also from inside a port access."""
         if self.in_hook:
-            return int(block.exact_clock(self.array))
+            return int(block.exact_clock(self.cells))
         return int(self.cells[c.CLOCK])
 
     @property

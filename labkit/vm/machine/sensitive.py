@@ -13,8 +13,6 @@ The bitmap lies in the task-state segment, at the offset held in its last word (
 import ctypes
 from collections.abc import Iterator
 
-import numpy as np
-
 from labkit.vm.machine.memory import Memory
 from labkit.vm.machine.paging import translate
 from labkit.vm.machine.probes import decode
@@ -34,7 +32,7 @@ def _instructions(code: bytes, registers: RegisterFile) -> Iterator[tuple[int, i
     start, at = ctypes.addressof(padded), 0
     wide = 1 if registers.hflags & 0x10 else 0
     while at < len(code):
-        found = int(decode.instruction(np.uint64(start + at), wide))
+        found = int(decode.instruction(start + at, wide))
         yield at, found
         at += found & decode.LENGTH
 

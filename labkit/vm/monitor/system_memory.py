@@ -15,7 +15,7 @@ class SystemMemory:
 
     def __init__(self, processor: Processor) -> None:
         self._processor = processor
-        self._cells = processor.array
+        self._cells = processor.cells
         self.stored: list[tuple[int, int]] = []
         """Linear address and size of each `write`, in order; who reads it clears it."""
 

@@ -4,9 +4,9 @@ Supervisor accesses, accessed and dirty bits set as by any other access.
 """
 
 import numpy as np
-from numba import njit
 
 from labkit.vm.machine.probes import cells as c
+from labkit.vm.machine.probes.compiled import entry
 from labkit.vm.machine.probes.intrinsics import load8, store8
 from labkit.vm.machine.probes.stores import note_store
 from labkit.vm.machine.probes.walk import WALK_FAULT, mark_dirty, translate
@@ -18,7 +18,7 @@ FAULT = 1 << 62
 FRAME = U(0xFFFFFF000)
 
 
-@njit(cache=True)
+@entry("u64(cells, u64, i64)")
 def read_linear(a, linear, size):  # type: ignore[no-untyped-def]
     """Little-endian value of 1, 2 or 4 bytes, or FAULT | address << 8 | page-fault error code."""
     value = U(0)
@@ -36,7 +36,7 @@ def read_linear(a, linear, size):  # type: ignore[no-untyped-def]
     return value
 
 
-@njit(cache=True)
+@entry("u64(cells, u64)")
 def frame_for_write(a, linear):  # type: ignore[no-untyped-def]
     """Physical address behind a linear one that is about to be written, or FAULT as `read_linear`."""
     at = translate(a, U(linear) & U(0xFFFFF000), True, False, False, True)
@@ -45,7 +45,7 @@ def frame_for_write(a, linear):  # type: ignore[no-untyped-def]
     return (at & FRAME) | (U(linear) & U(0xFFF))
 
 
-@njit(cache=True)
+@entry("u64(cells, u64, i64, u64)")
 def write_linear(a, linear, size, value):  # type: ignore[no-untyped-def]
     """Store 1, 2 or 4 bytes; 0, or FAULT as `read_linear`. What lies outside RAM or in ROM is lost."""
     for i in range(size):

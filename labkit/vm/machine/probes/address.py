@@ -11,10 +11,10 @@ Only 32-bit addressing; the registers must stand as they did when the instructio
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
+from labkit.vm.machine.probes.compiled import njit
 from labkit.vm.machine.probes.decode import ONE, PREFIX
 from labkit.vm.machine.probes.intrinsics import load8, load32
 
@@ -27,18 +27,18 @@ ES, CS, SS, DS, FS, GS = range(6)
 ESP, EBP = 4, 5
 
 
-@njit(cache=True)
+@njit()
 def _register(a, number):  # type: ignore[no-untyped-def]
     return U(load32(a[c.ENV] + (U(number) << U(3))))
 
 
-@njit(cache=True)
+@njit()
 def _byte(p):  # type: ignore[no-untyped-def]
     value = U(load8(p))
     return value | U(0xFFFFFF00) if value & U(0x80) else value
 
 
-@njit(cache=True)
+@njit()
 def effective_address(a, p):  # type: ignore[no-untyped-def]
     """Linear address of the memory operand of the instruction at `p`; UNKNOWN: none, or 16-bit addressing."""
     segment = -1

@@ -16,11 +16,11 @@ of their own, with both pages in the key.
 """
 
 import numpy as np
-from numba import cfunc, njit, types
 
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
 from labkit.vm.machine.probes.address import UNKNOWN, effective_address
+from labkit.vm.machine.probes.compiled import cfunc, entry, njit, types
 from labkit.vm.machine.probes.decode import (
     BRANCH,
     CX8,
@@ -59,26 +59,26 @@ ALLOW_ALL = U(c.ALLOW_ALL)
 BRANCH_SHIFT = U(16)
 
 
-@njit(cache=True, forceinline=True)
+@entry("i64(cells)")
 def wide(a):  # type: ignore[no-untyped-def]
     """The D bit of CS: 1 in 32-bit code, 0 in 16-bit code."""
     return np.int64((load32(a[c.ENV] + U(layout.HFLAGS)) >> 4) & 1)
 
 
-@njit(cache=True, forceinline=True)
+@njit(inlining="always")
 def _page(a, linear):  # type: ignore[no-untyped-def]
     """Physical frame | generation of a page that code was fetched from."""
     return load32(a[c.PAGES] + (((linear & MASK32) >> U(12)) << U(2)))
 
 
-@njit(cache=True)
+@njit()
 def _host(a, page):  # type: ignore[no-untyped-def]
     """Host address of a code page; a page of ours where there is no RAM."""
     physical = U(page & np.uint32(0xFFFFF000))
     return a[c.RAM] + physical if physical < a[c.RAM_SIZE] else a[c.SCRATCH] + U(8192)
 
 
-@njit(cache=True)
+@entry("u64(cells, u64, u64)")
 def block_bytes(a, linear, size):  # type: ignore[no-untyped-def]
     """Host address of a block's bytes, gathered in the scratch cells when it crosses a page.
 
@@ -98,27 +98,27 @@ def block_bytes(a, linear, size):  # type: ignore[no-untyped-def]
     return a[c.SCRATCH]
 
 
-@njit(cache=True, forceinline=True)
+@njit(inlining="always")
 def _slot(a, page, offset):  # type: ignore[no-untyped-def]
     frame = page >> U(12)
     index = ((frame & U(0x3FF)) << U(10)) | ((offset >> U(2)) ^ ((frame >> U(10)) & U(0x3FF)))
     return a[c.BLOCKS] + (index << U(3))
 
 
-@njit(cache=True, forceinline=True)
+@njit(inlining="always")
 def _tag(a, page, offset, size):  # type: ignore[no-untyped-def]
     generation = page & U(0xFFF)
     tag = ((page >> U(22)) << U(28)) | (generation << U(16)) | (size << U(3)) | ((offset & U(3)) << U(1))
     return tag | U(wide(a))
 
 
-@njit(cache=True)
+@njit()
 def _decode(a, linear, size):  # type: ignore[no-untyped-def]
     a[c.DECODES] += U(1)
     return U(survey(block_bytes(a, linear, size), size, wide(a)))
 
 
-@njit(cache=True)
+@njit()
 def _crossing_slot(a, linear, size):  # type: ignore[no-untyped-def]
     """Slot and key of a block on two pages; key 0 when it must not be kept."""
     first, second = _page(a, linear), _page(a, linear + PAGE)
@@ -130,7 +130,7 @@ def _crossing_slot(a, linear, size):  # type: ignore[no-untyped-def]
     return slot, key
 
 
-@njit(cache=True)
+@njit(inlining="never")
 def _slow_info(a, linear, size):  # type: ignore[no-untyped-def]
     """Block info where the fast table has none: frames that change, blocks on two pages, first sight."""
     page, offset = U(_page(a, linear)), linear & U(0xFFF)
@@ -150,7 +150,7 @@ def _slow_info(a, linear, size):  # type: ignore[no-untyped-def]
     return info
 
 
-@njit(cache=True, forceinline=True)
+@njit(inlining="always")
 def block_info(a, linear, size):  # type: ignore[no-untyped-def]
     """Instruction count and kinds of the block at `linear`, from the table or decoded now."""
     page, offset = U(_page(a, linear)), linear & U(0xFFF)
@@ -160,7 +160,7 @@ def block_info(a, linear, size):  # type: ignore[no-untyped-def]
     return _slow_info(a, linear, size)
 
 
-@njit(cache=True)
+@entry("void(cells, u64, u64)")
 def accept(a, linear, size):  # type: ignore[no-untyped-def]
     """The block's CMPXCHG8B has been seen to: it is not stopped before again while the table has it."""
     block_info(a, linear, size)
@@ -174,7 +174,7 @@ def accept(a, linear, size):  # type: ignore[no-untyped-def]
         store64(slot, load64(slot) & ~U(CX8))
 
 
-@njit(cache=True)
+@entry("void(cells, u64)")
 def settle(a, eip):  # type: ignore[no-untyped-def]
     """The current block was left at `eip` before its end: take back what has not retired."""
     size = a[c.BLOCK_SIZE]
@@ -190,7 +190,7 @@ def settle(a, eip):  # type: ignore[no-untyped-def]
     a[c.BLOCK_SIZE] = U(0)
 
 
-@njit(cache=True)
+@njit()
 def settle_software(a, eip):  # type: ignore[no-untyped-def]
     """INT n, INT3 or INTO has retired and ended its block at `eip`; INTO does so in the middle."""
     base = U(load32(a[c.ENV] + U(layout.CS_BASE)))
@@ -203,7 +203,7 @@ def settle_software(a, eip):  # type: ignore[no-untyped-def]
         a[c.BLOCK_SIZE], a[c.BLOCK_INFO] = offset, U(done)
 
 
-@njit(cache=True)
+@entry("u64(cells)")
 def exact_clock(a):  # type: ignore[no-untyped-def]
     """Instructions retired before the one that is executing now (inside a port, RDTSC or CPUID hook)."""
     size = a[c.BLOCK_SIZE]
@@ -215,14 +215,14 @@ def exact_clock(a):  # type: ignore[no-untyped-def]
     return a[c.CLOCK] - (a[c.BLOCK_INFO] & U(INFO_COUNT)) + U(done)
 
 
-@njit(cache=True)
+@njit()
 def _stop(a, why):  # type: ignore[no-untyped-def]
     a[c.STOP] = U(why)
     mend_flags(a[c.ENV])
     call_stop(a[c.STOP_FUNCTION], a[c.ENGINE])
 
 
-@njit(cache=True)
+@njit()
 def _needs_check(a, linear, info):  # type: ignore[no-untyped-def]
     """Does this block hold an instruction that Unicorn would run although it must first be checked?"""
     if a[c.ALLOW] == ALLOW_ALL:
@@ -239,13 +239,13 @@ def _needs_check(a, linear, info):  # type: ignore[no-untyped-def]
     return (info & U(CX8)) != 0 and a[c.ALLOW] != linear
 
 
-@njit(cache=True)
+@njit()
 def _is_mixed(a, linear):  # type: ignore[no-untyped-def]
     """Does the block lie where code and stores meet? Only there can a store change its own block."""
     return a[c.ALLOW] != ALLOW_ALL and (_page(a, linear) & UNCACHED) == UNCACHED
 
 
-@njit(cache=True)
+@njit()
 def _restarted(a, linear, info):  # type: ignore[no-untyped-def]
     """A store changed its own block: Unicorn runs it again alone, and the clock has counted it already.
 
@@ -266,7 +266,7 @@ def _restarted(a, linear, info):  # type: ignore[no-untyped-def]
     a[c.BLOCK_SIZE] = U(0)
 
 
-@njit(cache=True)
+@njit()
 def _hit_large_page(a):  # type: ignore[no-untyped-def]
     """The last block ended with INVLPG (which changes no register): does its page belong to a large one?"""
     size = a[c.BLOCK_SIZE]
@@ -278,7 +278,7 @@ def _hit_large_page(a):  # type: ignore[no-untyped-def]
     return address == UNKNOWN or load8(a[c.LARGE] + (address >> U(21))) != 0
 
 
-@njit(cache=True)
+@njit(inlining="never")
 def _attend(a, linear, size, info):  # type: ignore[no-untyped-def]
     """What the fast path found worth a look: 1 when the processor was stopped."""
     if a[c.MIXED]:
@@ -322,7 +322,7 @@ def _attend(a, linear, size, info):  # type: ignore[no-untyped-def]
     return 0
 
 
-@njit(cache=True, forceinline=True)
+@njit(inlining="always")
 def _count(a, linear, size, info):  # type: ignore[no-untyped-def]
     after = a[c.CLOCK] + (info & U(INFO_COUNT))
     if after > a[c.LIMIT] or a[c.ATTENTION] or info & U(SENSITIVE | REP_FIRST):
@@ -334,14 +334,14 @@ def _count(a, linear, size, info):  # type: ignore[no-untyped-def]
     a[c.BLOCK], a[c.BLOCK_SIZE], a[c.BLOCK_INFO] = linear, size, info
 
 
-@cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER), cache=True, forceinline=True)
+@cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))
 def block_hook(_engine, linear, size32, a):  # type: ignore[no-untyped-def]
     """UC_HOOK_BLOCK: count the block that is about to run, or stop before it."""
     size = U(size32)
     _count(a, linear, size, block_info(a, linear, size))
 
 
-@cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER), cache=True)
+@cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))
 def block_hook_native(_engine, linear, size32, a):  # type: ignore[no-untyped-def]
     """The same when Unicorn's own MMU translates: frame and bytes of the code are looked at each time."""
     size = U(size32)

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from labkit.vm.machine.probes.compiled import entry, njit
 from labkit.vm.machine.probes.intrinsics import load8
 
 __all__ = [
@@ -85,7 +85,7 @@ INFO_COUNT = 0x3FF  # block only: number of instructions
 LENGTH = 0x1F
 
 
-@njit(cache=True)
+@entry("i64(u64, i64)")
 def instruction(p: Any, wide: Any) -> Any:
     """Length and kind of the instruction at host address `p`, 15 bytes at most; `wide` is the D bit of CS."""
     operand, address, repeat = wide, wide, 0
@@ -182,7 +182,7 @@ def instruction(p: Any, wide: Any) -> Any:
     return np.int64(min(i, np.uint64(15))) | kind
 
 
-@njit(cache=True)
+@entry("i64(u64, u64, i64)")
 def survey(p: Any, size: Any, wide: Any) -> Any:
     """What a block of `size` bytes at `p` holds: instruction count and kinds, as block info."""
     at, count, kinds, first, sensitive = np.uint64(0), 0, 0, 1, 0
@@ -199,7 +199,7 @@ def survey(p: Any, size: Any, wide: Any) -> Any:
     return count | kinds | sensitive
 
 
-@njit(cache=True)
+@entry("i64(u64, u64, i64, i64)")
 def boundary(p: Any, size: Any, wide: Any, count: int) -> Any:
     """Byte offset of instruction number `count` (from 0) in the block at `p`, or `size`."""
     at = np.uint64(0)
@@ -209,7 +209,7 @@ def boundary(p: Any, size: Any, wide: Any, count: int) -> Any:
     return np.int64(min(at, np.uint64(size)))
 
 
-@njit(cache=True)
+@njit()
 def retired_before(p: Any, size: Any, wide: Any, offset: Any) -> Any:
     """How many instructions of the block at `p` begin before byte `offset`."""
     at, count = np.uint64(0), 0

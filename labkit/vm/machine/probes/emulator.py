@@ -11,11 +11,11 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import cfunc, types
 from unicorn import UC_ARCH_X86, UC_MODE_32, UC_PROT_ALL, Uc, unicorn_const
 from unicorn import x86_const as x86
 from unicorn.unicorn_py3.unicorn import uclib
 
+from labkit.vm.machine.probes.compiled import cfunc, types
 from labkit.vm.machine.probes.intrinsics import store32, store64
 from labkit.vm.machine.probes.layout import LayoutError, find_layout
 
@@ -159,7 +159,7 @@ LOAD = b"\xa1" + REFUSED.to_bytes(4, "little") + b"\xf4"  # mov eax, [REFUSED]; 
 READ_WRITE_EXECUTE = 7
 
 
-@cfunc(types.uint8(types.voidptr, types.uint64, types.int32, types.uint64, types.voidptr), cache=True)
+@cfunc(types.uint8(types.voidptr, types.uint64, types.int32, types.uint64, types.voidptr))
 def _fill_one_page(_engine, va, _access, result, _data):  # type: ignore[no-untyped-def]
     if va != PAGE:
         return np.uint8(0)

@@ -9,11 +9,11 @@ A refusal ends the run with the instruction not begun; `FAULT` tells why.
 """
 
 import numpy as np
-from numba import cfunc, njit, types
 
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
 from labkit.vm.machine.probes.block import settle
+from labkit.vm.machine.probes.compiled import cfunc, njit, types
 from labkit.vm.machine.probes.decode import ONE, PREFIX
 from labkit.vm.machine.probes.flags import mend_flags
 from labkit.vm.machine.probes.intrinsics import load8, load16, load32, store8, store32, store64
@@ -35,14 +35,14 @@ R, W, X = 1, 2, 4
 ABOVE, VOID, BUCKET = U(c.ABOVE), U(c.VOID_PAGE), U(c.BUCKET_PAGE)
 
 
-@njit(cache=True)
+@njit()
 def _grant(result, physical, rights):  # type: ignore[no-untyped-def]
     store64(result, physical)
     store32(result + U(8), np.uint32(rights))
     return np.uint8(1)
 
 
-@njit(cache=True)
+@njit()
 def _refuse(a, why, va, physical, code, access):  # type: ignore[no-untyped-def]
     a[c.FAULT] = U(why)
     a[c.FAULT_PAGE] = va
@@ -55,12 +55,12 @@ def _refuse(a, why, va, physical, code, access):  # type: ignore[no-untyped-def]
     return np.uint8(0)
 
 
-@njit(cache=True)
+@njit()
 def _within(page, base, limit):  # type: ignore[no-untyped-def]
     return (base & U(0xFFFFF000)) <= page <= base + limit
 
 
-@njit(cache=True)
+@njit()
 def _system_access(a, page):  # type: ignore[no-untyped-def]
     """Is this the processor's own read of a descriptor table, for a segment load of a ring 3 program?
 
@@ -90,14 +90,14 @@ def _system_access(a, page):  # type: ignore[no-untyped-def]
     return op == 0x9A or op == 0xEA or op == 0xCA or op == 0xCB or op == 0xCF
 
 
-@njit(cache=True)
+@njit()
 def _code_byte(a, linear):  # type: ignore[no-untyped-def]
     page = U(load32(a[c.PAGES] + (((linear & U(0xFFFFFFFF)) >> U(12)) << U(2)))) & U(0xFFFFF000)
     physical = page | (linear & U(0xFFF))
     return load8(a[c.RAM] + physical) if physical < a[c.RAM_SIZE] else np.uint8(0)
 
 
-@njit(cache=True)
+@njit()
 def _outside(a, va, page, access, result):  # type: ignore[no-untyped-def]
     """An access beyond RAM: a device, or nothing (reads ones, swallows writes)."""
     if page < ABOVE:
@@ -114,7 +114,7 @@ def _outside(a, va, page, access, result):  # type: ignore[no-untyped-def]
     return _grant(result, VOID, R)
 
 
-@njit(cache=True)
+@njit()
 def _memory(a, va, page, granted, access, result):  # type: ignore[no-untyped-def]
     """An access to RAM: apply the frame's state."""
     frame = page >> U(12)
@@ -157,7 +157,7 @@ def _memory(a, va, page, granted, access, result):  # type: ignore[no-untyped-de
     return _grant(result, target, U(R) | executable)
 
 
-@njit(cache=True)
+@njit()
 def _fill(a, va, access, result):  # type: ignore[no-untyped-def]
     a[c.TLB_FILLS] += U(1)
     if a[c.MAINTENANCE]:  # of translated code: by physical address, or by linear address where it has run
@@ -187,7 +187,7 @@ def _fill(a, va, access, result):  # type: ignore[no-untyped-def]
     return _outside(a, va, page, access, result)
 
 
-@cfunc(types.uint8(types.voidptr, types.uint64, types.int32, types.uint64, CELLS_POINTER), cache=True)
+@cfunc(types.uint8(types.voidptr, types.uint64, types.int32, types.uint64, CELLS_POINTER))
 def tlb_fill(_engine, va, access, result, a):  # type: ignore[no-untyped-def]
     """UC_HOOK_TLB_FILL: write {physical address, rights} to `result` and return 1, or return 0 to refuse."""
     return _fill(a, va, access, result)

@@ -6,9 +6,9 @@ stay.
 """
 
 import numpy as np
-from numba import njit
 
 from labkit.vm.machine.probes import layout
+from labkit.vm.machine.probes.compiled import njit
 from labkit.vm.machine.probes.intrinsics import load32, store64
 
 __all__ = ["mend_flags"]
@@ -17,7 +17,7 @@ CC_OP_EFLAGS = 1
 STATUS_FLAGS = np.uint32(0x8D5)  # OF SF ZF AF PF CF
 
 
-@njit(cache=True)
+@njit()
 def mend_flags(env: int) -> None:
     """Clear what is not a status flag from the lazy flags; called before every stop."""
     if load32(env + np.uint64(layout.CC_OP)) == CC_OP_EFLAGS:

@@ -6,9 +6,7 @@ intrinsics turn one into a machine load, store or call, and nothing else; bounds
 
 from typing import Any
 
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
+from labkit.vm.machine.probes.compiled import intrinsic, ir, types
 
 __all__ = [
     "call_clock", "call_stop", "load8", "load16", "load32", "load64", "store8", "store16", "store32",

@@ -4,9 +4,9 @@
 """
 
 import numpy as np
-from numba import njit
 
 from labkit.vm.machine.probes import cells as c
+from labkit.vm.machine.probes.compiled import entry
 from labkit.vm.machine.probes.intrinsics import load8, load32, load64, store8, store64
 
 __all__ = ["copy", "find_stale"]
@@ -15,7 +15,7 @@ U = np.uint64
 WORDS = 512
 
 
-@njit(cache=True)
+@entry("void(cells, u64, u64, u64, i64)")
 def find_stale(a, frames, sources, marks, count):  # type: ignore[no-untyped-def]
     """Of the frames with a mark (u8 each) leave it only to those that do not hold what they shall."""
     for i in range(U(count)):
@@ -33,7 +33,7 @@ def find_stale(a, frames, sources, marks, count):  # type: ignore[no-untyped-def
             store8(marks + U(i), np.uint8(0))
 
 
-@njit(cache=True)
+@entry("void(cells, u64, u64, i64)")
 def copy(a, frames, sources, count):  # type: ignore[no-untyped-def]
     """Give each frame what it shall hold."""
     for i in range(U(count)):

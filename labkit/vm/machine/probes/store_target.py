@@ -9,11 +9,11 @@ Asked before the instruction runs, with the registers as it will find them; when
 """
 
 import numpy as np
-from numba import njit
 
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
 from labkit.vm.machine.probes.address import UNKNOWN, effective_address
+from labkit.vm.machine.probes.compiled import njit
 from labkit.vm.machine.probes.decode import MODRM, ONE, PREFIX, TWO
 from labkit.vm.machine.probes.intrinsics import load8, load32
 from labkit.vm.machine.probes.walk import WALK_FAULT, translate
@@ -28,7 +28,7 @@ SS_BASE, ES_BASE = layout.SEGMENTS + 2 * 24 + 8, layout.SEGMENTS + 8
 ESP, EDI = 4 * 8, 7 * 8
 
 
-@njit(cache=True)
+@njit()
 def _kind(op, op2):  # type: ignore[no-untyped-def]
     """Which of the four ways; `op2` is the byte behind the opcode."""
     reg = (op2 >> 3) & 7
@@ -55,7 +55,7 @@ def _kind(op, op2):  # type: ignore[no-untyped-def]
     return OPERAND if ONE[op] & MODRM else NOTHING
 
 
-@njit(cache=True)
+@njit()
 def _physical(a, linear):  # type: ignore[no-untyped-def]
     found = translate(a, linear & PAGE_MASK, False, False, False, False)
     if found & U(WALK_FAULT):
@@ -63,7 +63,7 @@ def _physical(a, linear):  # type: ignore[no-untyped-def]
     return (found & FRAME_MASK) | (linear & U(0xFFF))
 
 
-@njit(cache=True)
+@njit()
 def _touches(a, address, size):  # type: ignore[no-untyped-def]
     """Is any of these bytes, by whatever address it is reached, one of the last block's?"""
     start = a[c.BLOCK]
@@ -79,7 +79,7 @@ def _touches(a, address, size):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit(cache=True)
+@njit()
 def changes_block(a, p):  # type: ignore[no-untyped-def]
     """Will the instruction whose bytes are at `p` store into the bytes of the block that was counted last?"""
     env, at, short = a[c.ENV], p, False

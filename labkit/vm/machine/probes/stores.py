@@ -6,10 +6,10 @@ The paging unit's accessed and dirty bits are not stores.
 """
 
 import numpy as np
-from numba import cfunc, njit, types
 
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
+from labkit.vm.machine.probes.compiled import cfunc, njit, types
 from labkit.vm.machine.probes.decode import INFO_COUNT
 from labkit.vm.machine.probes.intrinsics import load8, load32, load64, store8, store32, store64
 
@@ -21,12 +21,12 @@ MASK32 = U(0xFFFFFFFF)
 PAGE = U(4096)
 
 
-@njit(cache=True)
+@njit()
 def _watched(a, offset, size):  # type: ignore[no-untyped-def]
     return offset < a[c.WATCH_PLACE] + a[c.WATCH_SIZE] and offset + size > a[c.WATCH_PLACE]
 
 
-@njit(cache=True)
+@njit()
 def hit(a, offset, size, delivered):  # type: ignore[no-untyped-def]
     """A store to the watched frame: by the block that runs now, or by the monitor, delivering an event.
 
@@ -48,7 +48,7 @@ def hit(a, offset, size, delivered):  # type: ignore[no-untyped-def]
     a[c.WATCH_EIP], a[c.WATCH_BRANCHES] = eip, a[c.BRANCHES]
 
 
-@njit(cache=True)
+@njit()
 def _map(a, physical, size):  # type: ignore[no-untyped-def]
     frame, offset = physical >> U(12), physical & U(0xFFF)
     seen = a[c.STORE_SEEN] + frame
@@ -65,7 +65,7 @@ def _map(a, physical, size):  # type: ignore[no-untyped-def]
         store64(word + U(8), load64(word + U(8)) | (bits >> (U(64) - shift)))
 
 
-@njit(cache=True)
+@njit()
 def note_store(a, physical, size, delivered):  # type: ignore[no-untyped-def]
     """Something was stored to RAM past the processor's callbacks: tell whoever watches."""
     if a[c.WATCH_FRAME] == (physical >> U(12)) + U(1):
@@ -77,7 +77,7 @@ def note_store(a, physical, size, delivered):  # type: ignore[no-untyped-def]
 STORE = types.void(types.voidptr, types.int32, types.uint64, types.int32, types.int64, CELLS_POINTER)
 
 
-@cfunc(STORE, cache=True)
+@cfunc(STORE)
 def store_hook(_engine, _kind, physical, size, _value, a):  # type: ignore[no-untyped-def]
     """UC_HOOK_MEM_WRITE: a store is about to be made. The address is physical."""
     if physical < a[c.RAM_SIZE]:

@@ -1,12 +1,12 @@
 """Compiled hooks for exceptions, RDTSC and SYSENTER."""
 
 import numpy as np
-from numba import cfunc, njit, types
 
 from labkit.vm.machine.clock import NS_PER_INSTRUCTION
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
 from labkit.vm.machine.probes.block import exact_clock, settle, settle_software
+from labkit.vm.machine.probes.compiled import cfunc, njit, types
 from labkit.vm.machine.probes.flags import mend_flags
 from labkit.vm.machine.probes.intrinsics import call_clock, call_stop, load32, load64, store32, store64
 
@@ -27,7 +27,7 @@ MONOTONIC = 1  # CLOCK_MONOTONIC
 TIMESPEC = 8192 + 4096  # where in the scratch cells the host's time goes
 
 
-@cfunc(types.void(types.voidptr, types.uint32, CELLS_POINTER), cache=True)
+@cfunc(types.void(types.voidptr, types.uint32, CELLS_POINTER))
 def exception_hook(_engine, vector, a):  # type: ignore[no-untyped-def]
     """UC_HOOK_INTR: note the exception or INT n and leave; delivery is the monitor's work.
 
@@ -47,7 +47,7 @@ def exception_hook(_engine, vector, a):  # type: ignore[no-untyped-def]
     call_stop(a[c.STOP_FUNCTION], a[c.ENGINE])
 
 
-@njit(cache=True)
+@njit()
 def _host_ticks(a):  # type: ignore[no-untyped-def]
     result = a[c.SCRATCH] + U(TIMESPEC)
     call_clock(a[c.HOST_TIME], np.uint32(MONOTONIC), result)
@@ -55,7 +55,7 @@ def _host_ticks(a):  # type: ignore[no-untyped-def]
     return (nanoseconds - a[c.LIVE_START]) // U(NS_PER_INSTRUCTION)
 
 
-@cfunc(types.int32(types.voidptr, CELLS_POINTER), cache=True)
+@cfunc(types.int32(types.voidptr, CELLS_POINTER))
 def rdtsc_hook(_engine, a):  # type: ignore[no-untyped-def]
     """RDTSC: retired instructions plus skipped idle time; on the live clock the host's time in that unit."""
     a[c.RDTSCS] += U(1)
@@ -65,7 +65,7 @@ def rdtsc_hook(_engine, a):  # type: ignore[no-untyped-def]
     return 1
 
 
-@njit(cache=True)
+@njit()
 def _flat(env, index, selector, flags):  # type: ignore[no-untyped-def]
     at = env + U(layout.SEGMENTS + SEGMENT * index)
     store32(at, selector)
@@ -74,7 +74,7 @@ def _flat(env, index, selector, flags):  # type: ignore[no-untyped-def]
     store32(at + U(20), flags)
 
 
-@cfunc(types.void(types.voidptr, CELLS_POINTER), cache=True)
+@cfunc(types.void(types.voidptr, CELLS_POINTER))
 def sysenter_hook(_engine, a):  # type: ignore[no-untyped-def]
     """SYSENTER, which Unicorn leaves undone: flat ring 0 code and stack from the three MSRs (SDM volume 2).
 
@@ -94,6 +94,6 @@ def sysenter_hook(_engine, a):  # type: ignore[no-untyped-def]
     store64(env + U(layout.EIP), (U(load32(env + U(layout.SYSENTER_EIP))) - U(2)) & MASK32)
 
 
-@cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER), cache=True)
+@cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))
 def nothing_hook(_engine, _linear, _size, _a):  # type: ignore[no-untyped-def]
     """UC_HOOK_CODE that does nothing: its presence makes Unicorn write back its lazy flags first."""

@@ -12,10 +12,10 @@ with. Source: Intel SDM volume 3A, chapter 4.
 """
 
 import numpy as np
-from numba import njit
 
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
+from labkit.vm.machine.probes.compiled import njit
 from labkit.vm.machine.probes.intrinsics import load8, load32, load64, store8, store32
 
 __all__ = ["mark_dirty", "translate"]
@@ -30,7 +30,7 @@ ONES = U(0xFFFFFFFF)
 WALK_FAULT, WALK_READ, WALK_WRITE, WALK_EXECUTE, WALK_LARGE = 1 << 62, 1, 2, 4, 8
 
 
-@njit(cache=True)
+@njit()
 def mark_dirty(a, frame):  # type: ignore[no-untyped-def]
     """Note the first write to a physical frame since the last checkpoint."""
     at = a[c.DIRTY] + frame
@@ -40,21 +40,21 @@ def mark_dirty(a, frame):  # type: ignore[no-untyped-def]
         a[c.DIRTY_COUNT] += U(1)
 
 
-@njit(cache=True)
+@njit()
 def _entry32(a, physical):  # type: ignore[no-untyped-def]
     if physical + U(4) > a[c.RAM_SIZE]:
         return ONES  # no memory there: the bus reads ones
     return U(load32(a[c.RAM] + physical))
 
 
-@njit(cache=True)
+@njit()
 def _entry64(a, physical):  # type: ignore[no-untyped-def]
     if physical + U(8) > a[c.RAM_SIZE]:
         return ~U(0)
     return load64(a[c.RAM] + physical)
 
 
-@njit(cache=True)
+@njit()
 def _set(a, physical, entry):  # type: ignore[no-untyped-def]
     """Store the low half of a changed entry (accessed and dirty bits live there)."""
     if physical + U(4) <= a[c.RAM_SIZE]:
@@ -62,7 +62,7 @@ def _set(a, physical, entry):  # type: ignore[no-untyped-def]
         mark_dirty(a, physical >> U(12))
 
 
-@njit(cache=True)
+@njit()
 def _fault(code, write, user, fetch, nx_on):  # type: ignore[no-untyped-def]
     if write:
         code |= U(2)
@@ -73,7 +73,7 @@ def _fault(code, write, user, fetch, nx_on):  # type: ignore[no-untyped-def]
     return U(WALK_FAULT) | code
 
 
-@njit(cache=True)
+@njit()
 def translate(a, va, write, fetch, user, touch):  # type: ignore[no-untyped-def]
     """Physical page | rights, or WALK_FAULT | page-fault error code.
 

@@ -7,10 +7,10 @@ frames stay at full speed, and no code has to be translated again.
 """
 
 import numpy as np
-from numba import cfunc, njit, types
 
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes.block import exact_clock
+from labkit.vm.machine.probes.compiled import cfunc, njit, types
 from labkit.vm.machine.probes.intrinsics import load8, load32, store8
 from labkit.vm.machine.probes.stores import hit
 
@@ -20,7 +20,7 @@ U = np.uint64
 CELLS_POINTER = types.CPointer(types.uint64)
 
 
-@njit(cache=True)
+@njit()
 def _note(a, clock):  # type: ignore[no-untyped-def]
     if clock < a[c.WATCH_FROM] or clock >= a[c.WATCH_UNTIL]:
         return
@@ -30,12 +30,12 @@ def _note(a, clock):  # type: ignore[no-untyped-def]
     a[c.WATCH_COUNT] += U(1)
 
 
-@njit(cache=True)
+@njit()
 def _host(a, offset):  # type: ignore[no-untyped-def]
     return a[c.RAM] + ((a[c.WATCH_ALIAS] - U(1)) << U(12)) + offset
 
 
-@cfunc(types.uint64(types.voidptr, types.uint64, types.uint32, CELLS_POINTER), cache=True)
+@cfunc(types.uint64(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))
 def alias_read(_engine, offset, size, a):  # type: ignore[no-untyped-def]
     """A load from the watched frame."""
     value, at = U(0), _host(a, offset)
@@ -44,7 +44,7 @@ def alias_read(_engine, offset, size, a):  # type: ignore[no-untyped-def]
     return value
 
 
-@cfunc(types.void(types.voidptr, types.uint64, types.uint32, types.uint64, CELLS_POINTER), cache=True)
+@cfunc(types.void(types.voidptr, types.uint64, types.uint32, types.uint64, CELLS_POINTER))
 def alias_write(_engine, offset, size, value, a):  # type: ignore[no-untyped-def]
     """A store to the watched frame."""
     at = _host(a, offset)
@@ -53,13 +53,13 @@ def alias_write(_engine, offset, size, value, a):  # type: ignore[no-untyped-def
     hit(a, offset, U(size), False)
 
 
-@cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER), cache=True)
+@cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))
 def code_hook(_engine, _linear, _size, a):  # type: ignore[no-untyped-def]
     """UC_HOOK_CODE: an instruction in the watched range is about to run."""
     _note(a, exact_clock(a))
 
 
-@cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER), cache=True)
+@cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))
 def register_hook(_engine, _linear, _size, a):  # type: ignore[no-untyped-def]
     """UC_HOOK_CODE over everything: did the instruction before this one change the watched register?"""
     value = U(load32(a[c.ENV] + (a[c.WATCH_REGISTER] << U(3))))
