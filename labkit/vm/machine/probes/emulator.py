@@ -24,6 +24,8 @@ __all__ = [
 ]  # fmt: skip
 
 MODEL = x86.UC_CPU_X86_COREDUO
+FLOATING_POINT = {x86.UC_X86_REG_FPCW: 0x37F, x86.UC_X86_REG_FPTAG: 0xFFFF, x86.UC_X86_REG_MXCSR: 0x1F80}
+"""As a BIOS leaves it (FNINIT; MXCSR after reset); Unicorn starts with zeros: single precision, no room."""
 OK, INVALID_INSTRUCTION, EXCEPTION = 0, unicorn_const.UC_ERR_INSN_INVALID, unicorn_const.UC_ERR_EXCEPTION
 WRITE = 1 << 30  # uc_ctl: the call sets something; the number of its arguments stands from bit 26 on
 CTL_TLB_FLUSH = ctypes.c_int(unicorn_const.UC_CTL_TLB_FLUSH | WRITE)
@@ -60,6 +62,8 @@ class Emulator:
         self.layout = find_layout(self._uc)
         self._handle: Any = self._uc._uch  # noqa: SLF001  (the binding gives its handle no public name)
         self._uc.ctl_exits_enabled(True)
+        for register, value in FLOATING_POINT.items():
+            self._uc.reg_write(register, value)
 
     @property
     def address(self) -> int:
