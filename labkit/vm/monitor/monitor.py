@@ -269,6 +269,9 @@ class Monitor:
         """The processor waits in HLT: pass the time until a device interrupts."""
         machine = self.machine
         processor, board = machine.processor, machine.board
+        if self._wanted is not None:
+            self._stop_at = 0  # no instruction will come for which to wait
+            return None
         if not processor.registers.eflags & 0x200:
             return self._end(StopReason.HALTED, "HLT with interrupts off: the guest has switched itself off")
         start = processor.idle
