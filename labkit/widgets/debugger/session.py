@@ -3,6 +3,7 @@
 Whatever goes wrong in a command becomes the view's message; the session goes on.
 """
 
+import gc
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -299,6 +300,7 @@ class Session:
     def _change_to(self, timeline: Timeline) -> None:
         at = timeline.cursor
         self.timeline, self.marks = timeline, Marks()
+        gc.collect()  # a fork that nobody looks at any more is a whole machine, tied in a circle
         self.tell(f"forked at {decimal(at)}: a new history begins", "note")
         for tell in self.on_fork:
             tell()
