@@ -135,9 +135,9 @@ def _stack(found: Any, registers: Registers) -> list[Access]:
         return [Access((registers.ss.base + (pointer & mask)) & MASK, count * size, write)] if count else []
 
     top = registers.esp
-    if name.startswith("pushal") or name.startswith("pushaw"):
+    if name.startswith(("pushal", "pushaw")):
         return at(top - 8 * size, 8, True)
-    if name.startswith("popal") or name.startswith("popaw"):
+    if name.startswith(("popal", "popaw")):
         return at(top, 8, False)
     if name == "lcall":
         return at(top - 2 * size, 2, True)
@@ -151,6 +151,6 @@ def _stack(found: Any, registers: Registers) -> list[Access]:
         return at(registers.ebp, 1, False)
     if name.startswith("push") or found.group(capstone.CS_GRP_CALL):
         return at(top - size, 1, True)
-    if name.startswith("pop") and code != 0x0F or name == "pop" or name == "ret":
+    if (name.startswith("pop") and code != 15) or name in {"pop", "ret"}:
         return at(top, 1, False)
     return []

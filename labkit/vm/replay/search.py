@@ -4,9 +4,11 @@ Each is answered by running stretches between checkpoints again, newest first wh
 on. What changed between checkpoints, and the index of writes, say which stretches need not be looked at.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import pairwise
 
 from labkit.vm.machine.memory import FRAME_SIZE
 from labkit.vm.machine.state import ExecutionPoint
@@ -59,7 +61,7 @@ def stretches(history: History, start: int, end: int) -> list[Span]:
     points = [checkpoint.clock for checkpoint in history.machine.checkpoints.list]
     inner = [clock for clock in points if start < clock < end]
     marks = [start, *inner, end] if start < end else []
-    return list(zip(marks, marks[1:], strict=False))
+    return list(itertools.pairwise(marks))
 
 
 def run_watched(history: History, span: Span) -> Hits:
@@ -89,15 +91,13 @@ def last_write(
     on_progress: Callable[[int], None] | None = None,
 ) -> Write | None:  # fmt: skip
     """The last store to any of `size` bytes of one frame, before a clock; `linear` is left 0."""
-    tried = 0
-    for span in _unindexed(history, index, physical, before):
+    for tried, span in enumerate(_unindexed(history, index, physical, before)):
         if tried == PATIENCE:
             index.extend(min(before, history.end), on_progress)
             break
         found = _last_write_in(history, physical, size, span)
         if found is not None:
             return found
-        tried += 1
         before = span[0]
     for span in index.candidates(physical, size, before):
         found = _last_write_in(history, physical, size, span)

@@ -303,7 +303,7 @@ class Timeline:
         forked.breakpoints = self.breakpoints.copy()
         point = self.point
         row = (point.instructions, point.branches, point.eip, EventKind.EDIT, 0, 0, 0, done or "fork")
-        forked._history.begin_with(row, self.console_at(self.cursor))  # noqa: SLF001  (of its own kind)
+        forked._history.begin_with(row, self.console_at(self.cursor))
         return forked
 
     # --- looking
