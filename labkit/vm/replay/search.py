@@ -8,7 +8,6 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import pairwise
 
 from labkit.vm.machine.memory import FRAME_SIZE
 from labkit.vm.machine.state import ExecutionPoint

@@ -25,7 +25,12 @@ def places(tmp_path, monkeypatch):
     folders = tmp_path / "first", tmp_path / "second"
     monkeypatch.setattr(compiled, "_places", lambda: folders)
     count = []
-    monkeypatch.setattr(compiled, "_make", lambda: count.append(1) or b"code")
+
+    def make():
+        count.append(1)
+        return b"code"
+
+    monkeypatch.setattr(compiled, "_make", make)
     return folders, count
 
 
