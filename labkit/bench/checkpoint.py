@@ -4,17 +4,18 @@ A guest boots and is checkpointed every million instructions; the line  seconds 
 fitted to all samples by least squares.
 """
 
+import gc
 import time
 from collections.abc import Sequence
 
 import numpy as np
 
 from labkit import guests
-from labkit.bench.figure import Figure, Progress
+from labkit.bench.figure import Figure, Progress, median
 from labkit.vm.machine import Machine
 from labkit.vm.monitor import Monitor, StopReason
 
-__all__ = ["fit", "measure", "samples"]
+__all__ = ["fit", "measure", "medians", "samples"]
 
 EVERY = 1_000_000
 WARM = 5
@@ -43,17 +44,26 @@ def fit(taken: Sequence[tuple[int, float]]) -> tuple[float, float]:
     return float(fixed), float(each)
 
 
-def measure(guest: str, say: Progress, every: int = EVERY, limit: int = 140) -> list[Figure]:
+def medians(rounds: Sequence[Sequence[tuple[int, float]]]) -> list[tuple[int, float]]:
+    """Of each checkpoint the median time: a run is the same each time, so its checkpoints are, too."""
+    return [(same[0][0], median([seconds for _, seconds in same])) for same in zip(*rounds, strict=True)]
+
+
+def measure(guest: str, say: Progress, every: int = EVERY, limit: int = 140, rounds: int = 1) -> list[Figure]:
     """Fixed part and part per page in microseconds. Raises `ValueError` when the guest ends too soon."""
-    say(f"checkpoints: {guest}, every {every:,} instructions")
-    taken = samples(guest, every, limit + WARM)[WARM:]
+    runs = []
+    for turn in range(rounds):
+        say(f"checkpoints: {guest}, every {every:,} instructions: round {turn + 1} of {rounds}")
+        runs.append(samples(guest, every, limit + WARM))
+        gc.collect()  # its machine
+    taken = medians(runs)[WARM:]
     if len(taken) < MIN_SAMPLES:
         raise ValueError(f"{guest} ended after {len(taken) + WARM} checkpoints, too few to fit a line to")
     fixed, each = fit(taken)
     pages = sum(count for count, _ in taken)
     method = (
         f"least squares over {len(taken)} checkpoints of {guest} ({pages:,} dirty pages), one every"
-        f" {every:,} instructions, CPU time, after {WARM} to warm up"
+        f" {every:,} instructions; CPU time, of each the median of the rounds; after {WARM} to warm up"
     )
     average = sum(seconds for _, seconds in taken) / max(pages, 1)
     return [

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.bench.checkpoint import fit, measure, samples
+from labkit.bench.checkpoint import fit, measure, medians, samples
 
 seconds = st.floats(1e-7, 1e-2)
 
@@ -22,3 +22,8 @@ def test_samples_of_a_real_guest():
 def test_a_guest_that_ends_too_soon_is_said_to():
     with pytest.raises(ValueError, match="hello ended after"):
         measure("hello", lambda _line: None, every=1000)
+
+
+def test_a_disturbed_round_does_not_count():
+    quiet = [(3, 1.0), (5, 2.0)]
+    assert medians([quiet, [(3, 9.0), (5, 2.5)], [(3, 0.5), (5, 1.5)]]) == quiet

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from labkit.vm.machine.memory import FRAME_SIZE
+from labkit.vm.machine.memory import FRAME_SIZE, host_memory
 from labkit.vm.machine.state import ExecutionPoint
 
 __all__ = ["Bookmark", "Checkpoint", "Checkpoints", "Frames"]
@@ -81,7 +81,8 @@ class _Pool:
         while done < len(frames):
             chunk, at = divmod(self._next, CHUNK)
             if chunk == len(self._chunks):
-                self._chunks.append(np.empty((CHUNK, FRAME_SIZE), np.uint8))
+                chunk_bytes = np.frombuffer(host_memory(CHUNK * FRAME_SIZE), np.uint8)
+                self._chunks.append(chunk_bytes.reshape(CHUNK, FRAME_SIZE))
             count = min(CHUNK - at, len(frames) - done)
             room = self._chunks[chunk][at : at + count]
             np.take(pages, frames[done : done + count], axis=0, out=room, mode="clip")

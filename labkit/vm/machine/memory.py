@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from labkit.vm.machine.probes import cells as c
 
-__all__ = ["FRAME_SIZE", "ROM", "Memory"]
+__all__ = ["FRAME_SIZE", "ROM", "Memory", "host_memory"]
 
 FRAME_SIZE = 4096
 MINIMUM, MAXIMUM = 1 << 20, 3 << 30
@@ -24,7 +24,7 @@ ROM = range(0xC0000, 0x100000)
 FRAMES_BELOW_4G = 1 << 20
 
 
-def _private(size: int) -> mmap.mmap:
+def host_memory(size: int) -> mmap.mmap:
     """Zeroed host memory, in large pages where there are some: the first touch is a tenth of a boot."""
     if not hasattr(mmap, "MAP_PRIVATE"):
         return mmap.mmap(-1, size)
@@ -45,7 +45,7 @@ class Memory:
             raise ValueError(f"memory of {size} bytes: give a multiple of 4096 from 1M to 3G, such as 128M")
         self.size = size
         self.frames = size // FRAME_SIZE
-        self._map = _private(size)
+        self._map = host_memory(size)
         self.bytes: npt.NDArray[np.uint8] = np.frombuffer(self._map, np.uint8)
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
         self.state = np.zeros(self.frames, np.uint8)

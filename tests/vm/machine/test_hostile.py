@@ -1,7 +1,7 @@
-"""Guests made of chance: no Python exception, no endless run, no byte of the host's, and the clock stays exact.
+"""Guests made of chance: no Python exception, no endless run, no byte of the host's, and an exact clock.
 
-Each guest runs twice, in one go and stopped at every few instructions: both must end in the same state. It was
-this test that found loops mistaken for restarted blocks, and an access past 4 GB that reached into the TLB.
+Each guest runs twice, in one go and stopped at every few instructions: both must end in the same state. It
+was this test that found loops mistaken for restarted blocks, and an access past 4 GB that had no end.
 """
 
 import os
@@ -26,7 +26,8 @@ def word(value: int) -> bytes:
 PIECES = (
     b"\x0f\xc7\x0d" + word(0x8000), b"\xf3\xa4", b"\xf3\xaa", b"\xe6\x61", b"\xe4\x61", b"\x0f\x31",
     b"\xcd\x80", b"\xcc", b"\xce", b"\xfb", b"\xfa", b"\x0f\x34", b"\x9c", b"\x9d", b"\x0f\xa2",
-    b"\xc7\x05" + word(CODE + 16) + word(0x90909090), b"\xa1" + word(LAPIC + 0x20), b"\xe8\xf0\xff\xff\xff",
+    b"\xc7\x05" + word(CODE + 16) + word(0x90909090), b"\xa1" + word(LAPIC + 0x20),
+    b"\xe8\xf0\xff\xff\xff",
     b"\x0f\x01\x3d" + word(0x8000), b"\xee", b"\xec", b"\x40", b"\x50", b"\x58", b"\xe2\xf0", b"\x75\xf0",
     b"\x0f\x22\xc0", b"\x0f\x20\xc0", b"\x60", b"\x61", b"\xc8\x10\x00\x01", b"\xff\x06", b"\x86\x07", b"\xaa",
 )  # fmt: skip
@@ -58,7 +59,8 @@ def build(make_bare, seed: int):
         if chance.random() < 0.3:
             offset, selector = CODE + chance.randrange(len(program)), chance.choice((8, 8, 8, 0x1B, 0))
             kind = chance.choice((0x8E, 0xEE, 0xEF, 0x86, 0x8F, 0x85, chance.randrange(256)))
-            bare.put(IDT + 8 * vector, word(offset & 0xFFFF | selector << 16) + word(offset & ~0xFFFF | kind << 8))
+            low, high = offset & 0xFFFF | selector << 16, offset & ~0xFFFF | kind << 8
+            bare.put(IDT + 8 * vector, word(low) + word(high))
     if chance.random() < 0.5:
         bare.user(chance.choice((2, 0x202, 0x3002, 0x20002, 0x302)))
     if chance.random() < 0.3:
@@ -101,13 +103,13 @@ def test_host_memory_around_ram_is_untouched(make_bare) -> None:
     from labkit.vm.machine import memory as module
 
     canary, size = 1 << 20, 4 << 20
-    arena = module._private(size + 2 * canary)
+    arena = module.host_memory(size + 2 * canary)
     whole = np.frombuffer(arena, np.uint8)
     whole[:] = 0xA7
     whole[canary : canary + size] = 0
     view = memoryview(arena)[canary : canary + size]
     patch = pytest.MonkeyPatch()
-    patch.setattr(module, "_private", lambda _size: view)
+    patch.setattr(module, "host_memory", lambda _size: view)
     try:
         for seed in range(20):
             whole[canary : canary + size] = 0
