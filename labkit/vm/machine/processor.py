@@ -19,7 +19,9 @@ from labkit.vm.machine.block_prefix import BlockPrefix
 from labkit.vm.machine.code_frames import CodeFrames
 from labkit.vm.machine.core import Core
 from labkit.vm.machine.exit import Exit, ExitKind
+from labkit.vm.machine.exit_reason import exit_for
 from labkit.vm.machine.memory import FRAME_SIZE, Memory
+from labkit.vm.machine.paging import translate
 from labkit.vm.machine.probes import block, decode, fill
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes.emulator import HookedInstruction
@@ -30,20 +32,9 @@ __all__ = ["NEVER", "Processor"]
 NEVER = 1 << 62
 PF = 14
 MAX_TRIES = 16
-HAS_ERROR = frozenset((8, 10, 11, 12, 13, 14, 17))
+UNCACHED = 0xFFF  # generation of a page whose decoded blocks are not kept
 FETCH_STOPS = (c.Stop.PAGE_FAULT, c.Stop.NOWHERE)
 PREFIX_STOPS = (c.Stop.PARTIAL, c.Stop.SENSITIVE, c.Stop.BEFORE_REP, c.Stop.PAUSE)
-SIMPLE_EXITS = {
-    c.Stop.NONE: ExitKind.HALT,
-    c.Stop.DEADLINE: ExitKind.DEADLINE,
-    c.Stop.PAUSE: ExitKind.PAUSE,
-    c.Stop.WINDOW: ExitKind.WINDOW,
-}
-ACCESS_EXITS = {
-    c.Stop.MMIO: ExitKind.MMIO,
-    c.Stop.ROM_WRITE: ExitKind.ROM_WRITE,
-    c.Stop.NOWHERE: ExitKind.NOWHERE,
-}
 SAVED_CELLS = (c.CLOCK, c.BRANCHES, c.IDLE, c.BLOCK, c.BLOCK_SIZE, c.BLOCK_INFO, c.REP_START)
 PortRead = Callable[[int, int], int]
 PortWrite = Callable[[int, int, int], None]
@@ -53,8 +44,8 @@ CpuidCall = Callable[[int], tuple[int, int, int, int]]
 class Processor:
     """A 32-bit x86 processor on a given memory.
 
-    `mmu="unicorn"` lets Unicorn translate addresses itself: slow, without dirty tracking and devices' memory;
-    it exists as the oracle for labkit's own paging unit.
+    `mmu="unicorn"` lets Unicorn translate addresses itself: slow, and without dirty tracking; it exists as
+    the oracle for labkit's own paging unit. Device registers are then reached by `read_device`, `write_device`.
 
     Raises `LayoutError` where the installed Unicorn is not the supported one, `ValueError` for another `mmu`.
     """
@@ -72,6 +63,8 @@ class Processor:
         self.read_port: PortRead = lambda _port, size: (1 << 8 * size) - 1
         self.write_port: PortWrite = lambda _port, _size, _value: None
         self.cpuid: CpuidCall = lambda _leaf: (0, 0, 0, 0)
+        self.read_device: PortRead = lambda _physical, size: (1 << 8 * size) - 1
+        self.write_device: PortWrite = lambda _physical, _size, _value: None
         self.in_hook = False
         self.counts = {"code write": 0, "code fetch": 0, "partial block": 0, "sensitive": 0, "inexact": 0}
         self._goal = NEVER
@@ -80,6 +73,8 @@ class Processor:
         self._core.emulator.hook_python(HookedInstruction.IN, self._on_in)
         self._core.emulator.hook_python(HookedInstruction.OUT, self._on_out)
         self._core.emulator.hook_python(HookedInstruction.CPUID, self._on_cpuid)
+        if mmu == "unicorn":
+            self._core.emulator.map_python(memory.size, c.ABOVE, self._on_load, self._on_store)
 
     # --- Python hooks: one call per port access
 
@@ -99,6 +94,20 @@ class Processor:
             self.write_port(port, size, value)
         except BaseException as error:  # noqa: BLE001  (as above)
             self._fail(error)
+        finally:
+            self.in_hook = False
+
+    def _on_load(self, physical: int, size: int) -> int:
+        self.in_hook = True
+        try:
+            return self.read_device(physical, size)
+        finally:
+            self.in_hook = False
+
+    def _on_store(self, physical: int, size: int, value: int) -> None:
+        self.in_hook = True
+        try:
+            self.write_device(physical, size, value)
         finally:
             self.in_hook = False
 
@@ -140,7 +149,8 @@ class Processor:
         cells, linear = self.cells, self.registers.linear_eip
         repeating = cells[c.BLOCK_INFO] & decode.REP and cells[c.BLOCK] == linear
         repetitions = cells[c.CLOCK] - cells[c.REP_START] if repeating else 0
-        ahead = 1 if self.in_hook and cells[c.BLOCK_INFO] & decode.BRANCH else 0  # the branch at the block's end
+        # the branch at the end of the block is counted when the block begins
+        ahead = 1 if self.in_hook and cells[c.BLOCK_INFO] & decode.BRANCH else 0
         branches = int(cells[c.BRANCHES]) - ahead
         return ExecutionPoint(self.clock, branches, self.registers.eip, int(repetitions))
 
@@ -191,8 +201,17 @@ class Processor:
         if self._frames.separate():
             self.flush_tlb()
         while True:
+            cr2 = self.registers.cr2
             stop = self._core.start()
             self._raise_failure()
+            if self.mmu == "unicorn" and stop == c.Stop.EXCEPTION and self._is_early_fetch():
+                cells[c.FAULT_PAGE], cells[c.FAULT_ACCESS] = self.registers.cr2, fill.FETCH
+                found = self._fetch_refused(stop)
+                if found is None or found.kind is not ExitKind.EXCEPTION:
+                    self.registers.cr2 = cr2
+                if found is not None:
+                    return found
+                continue
             if self._settle(stop):
                 continue
             if stop == c.Stop.PARTIAL:
@@ -205,16 +224,15 @@ class Processor:
             elif stop in FETCH_STOPS and cells[c.FAULT_ACCESS] == fill.FETCH:
                 found = self._fetch_refused(stop)
             else:
-                return self._exit(stop)
+                return exit_for(self._core, stop)
             if found is not None:
                 return found
 
     def _set_deadline(self) -> None:
-        cells = self.cells
-        cells[c.DEADLINE], cells[c.LIMIT] = self._goal, min(self._goal, cells[c.PAUSE])
+        self.cells[c.DEADLINE], self.cells[c.LIMIT] = self._goal, min(self._goal, self.cells[c.PAUSE])
 
     def _see_progress(self) -> None:
-        """Where Unicorn and labkit cut an instruction differently, pass the deadline rather than try for ever."""
+        """Where Unicorn and labkit cut an instruction differently, pass the deadline: it cannot be met."""
         at, tries = self._tries
         clock = int(self.cells[c.CLOCK])
         self._tries = (clock, tries + 1 if clock == at else 0)
@@ -248,7 +266,7 @@ class Processor:
             return None
         if stop in FETCH_STOPS and cells[c.FAULT_ACCESS] == fill.FETCH:
             return None  # not this block's concern: `run` comes to it
-        return self._exit(stop)
+        return exit_for(self._core, stop)
 
     def _run_sensitive(self) -> Exit | None:
         """The next block holds an instruction to be checked: go up to it, check it, run it alone."""
@@ -267,6 +285,17 @@ class Processor:
             return Exit(ExitKind.EXCEPTION, vector=vector, error=0)
         return self._run_prefix(1)
 
+    def _is_early_fetch(self) -> bool:
+        """Unicorn's own MMU: may this page fault be that of a fetch ahead, in the page behind EIP's?"""
+        cells, registers = self.cells, self.registers
+        start, page = registers.linear_eip, registers.cr2
+        if cells[c.VECTOR] != PF or page & 0xFFF or (start & ~0xFFF) + FRAME_SIZE != page:
+            return False
+        frame = translate(registers, self.memory, start & ~0xFFF)
+        if frame is not None:
+            self._core.pages[start >> 12] = frame | UNCACHED
+        return frame is not None
+
     def _fetch_refused(self, stop: int) -> Exit | None:
         """A fetch was refused, maybe far ahead: a block is translated whole, and may be left before.
 
@@ -279,39 +308,13 @@ class Processor:
             return Exit(ExitKind.WINDOW)
         start = self.registers.linear_eip
         if start & ~0xFFF == cells[c.FAULT_PAGE]:
-            return self._exit(stop)
+            return exit_for(self._core, stop)
         room = FRAME_SIZE - start % FRAME_SIZE
         whole, size = sensitive.whole_instructions(self.code(start, room), self.registers)
         if not whole:
-            return self._exit(stop)
+            return exit_for(self._core, stop)
         cells[c.NEXT_BLOCK], cells[c.NEXT_SIZE] = start, size
         return self._run_prefix(min(whole, self._goal - cells[c.CLOCK]), cut=True)
-
-    # --- exits
-
-    def _exit(self, stop: int) -> Exit:
-        cells = self.cells
-        if stop in SIMPLE_EXITS:
-            return Exit(SIMPLE_EXITS[c.Stop(stop)])
-        if stop == c.Stop.PAGE_FAULT:
-            address = self._core.fault_address()
-            self.registers.cr2 = address
-            return Exit(ExitKind.EXCEPTION, vector=PF, error=int(cells[c.FAULT_CODE]), address=address)
-        if stop == c.Stop.EXCEPTION:
-            return self._exception()
-        if stop not in ACCESS_EXITS:
-            return Exit(ExitKind.FAILURE, address=int(cells[c.VECTOR]))
-        address = self._core.fault_address()
-        physical = int(cells[c.FAULT_PHYSICAL]) | address & 0xFFF
-        write = cells[c.FAULT_ACCESS] == fill.WRITE
-        return Exit(ACCESS_EXITS[c.Stop(stop)], address=address, physical=physical, write=write)
-
-    def _exception(self) -> Exit:
-        cells = self.cells
-        vector, software = int(cells[c.VECTOR]), bool(cells[c.SOFTWARE])
-        error = int(cells[c.ERROR]) & 0xFFFF if vector in HAS_ERROR and not software else None
-        address = self.registers.cr2 if vector == PF else 0
-        return Exit(ExitKind.EXCEPTION, vector=vector, error=error, software=software, address=address)
 
     # --- code and translations
 

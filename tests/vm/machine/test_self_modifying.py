@@ -56,12 +56,12 @@ def test_a_call_whose_return_address_falls_into_its_own_block(bare, step) -> Non
 
 @STEPS
 def test_a_repeated_store_over_itself(bare, step) -> None:
-    # rep stosb at CODE+2.. writes 40h (inc eax) over itself and on: the iteration that replaces it is its last
+    # REP STOSB puts 40h (INC EAX) over its own prefix: the iteration that does so is its last
     bare.registers.general[0], bare.registers.general[1] = 0x40, 100
     bare.registers.general[7] = CODE - 3
     program = b"\xf3\xaa\x90\xf4"
     assert finish(bare, program, step) == 4 + 3 + 1
-    # iterations at CODE-3 .. CODE; then 40h AAh? at CODE: inc eax, stosb, nop, hlt
+    # four iterations, CODE-3 to CODE; then CODE holds 40h AAh: inc eax, stosb
     assert bare.get(CODE - 3, 4) == b"\x40" * 4
 
 

@@ -79,6 +79,19 @@ class Emulator:
         """Let host memory be guest-physical memory."""
         self._uc.mem_map_ptr(physical, size, UC_PROT_ALL, host)
 
+    def map_python(
+        self, physical: int, end: int, read: Callable[[int, int], int], write: Callable[[int, int, int], None]
+    ) -> None:
+        """Send loads (address, size) and stores (address, size, value) to Python: slow."""
+
+        def load(_uc: Any, offset: int, size: int, _data: Any) -> int:
+            return read(physical + offset, size)
+
+        def store(_uc: Any, offset: int, size: int, value: int, _data: Any) -> None:
+            write(physical + offset, size, value)
+
+        self._uc.mmio_map(physical, end - physical, load, None, store, None)
+
     # --- hooks
 
     def map_callbacks(self, physical: int, size: int, read: Any, write: Any, user_data: int) -> None:
