@@ -87,6 +87,7 @@ class Machine:
         processor, board = self.processor, self.board
         processor.read_port, processor.write_port = board.read_port, board.write_port
         processor.cpuid = model.cpuid
+        processor.read_device, processor.write_device = board.read_mmio, board.write_mmio
         board.on_interrupt, board.on_deadline = self._on_interrupt, self._on_deadline
         for i, covered in enumerate(board.mmio_ranges):
             processor.cells[c.MMIO + 2 * i] = covered.start
@@ -263,9 +264,9 @@ class Machine:
         first, from_where = frames.ctypes.data, sources.ctypes.data
         marks = self.memory.state[frames] & (c.FRAME_CODE | c.FRAME_MIXED)
         if marks.any():
-            pages.find_stale(self.processor.array, first, from_where, marks.ctypes.data, count)
+            pages.find_stale(self.processor.cells, first, from_where, marks.ctypes.data, count)
             self.processor.changed(frames[marks != 0].tolist())
-        pages.copy(self.processor.array, first, from_where, count)
+        pages.copy(self.processor.cells, first, from_where, count)
 
 
 def _board(clock: _GuestClock, memory: int, disks: Sequence[Image | None]) -> Board:
