@@ -4,6 +4,7 @@ import ctypes
 import os
 import random
 from functools import cache
+from typing import cast
 
 import capstone
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from labkit.guests import boot
 from labkit.vm.machine import sensitive
 from labkit.vm.machine.probes import decode
+from labkit.vm.machine.registers import RegisterFile
 
 MODES = {1: capstone.CS_MODE_32, 0: capstone.CS_MODE_16}
 BRANCH_GROUPS = {cx.X86_GRP_JUMP, cx.X86_GRP_CALL, cx.X86_GRP_RET, cx.X86_GRP_IRET, cx.X86_GRP_INT}
@@ -27,12 +29,16 @@ VECTOR_ESCAPES = (0xC4, 0xC5, 0x62, 0x8F)  # VEX, EVEX and XOP: not of this proc
 
 
 class Registers:
+    """As much of a register file as the decoder looks at."""
+
     def __init__(self, wide: int) -> None:
         self.hflags = 0x10 * wide
 
 
 def ours(code: bytes, wide: int) -> tuple[int, int]:
-    (_at, found), *_rest = sensitive._instructions(code.ljust(15, b"\0"), Registers(wide))
+    (_at, found), *_rest = sensitive._instructions(
+        code.ljust(15, b"\0"), cast("RegisterFile", Registers(wide))
+    )
     return found & decode.LENGTH, found
 
 
@@ -53,7 +59,11 @@ def stripped(code: bytes) -> bytes:
 
 def check(code: bytes, wide: int) -> None:
     known = theirs(code, wide)
-    if known is None or known.id == cx.X86_INS_UD0 or stripped(code)[:1] in {bytes((b,)) for b in VECTOR_ESCAPES}:
+    if (
+        known is None
+        or known.id == cx.X86_INS_UD0
+        or stripped(code)[:1] in {bytes((b,)) for b in VECTOR_ESCAPES}
+    ):
         return
     operand_sizes = known.bytes.count(0x66) > 1 or known.bytes[:4].count(0x67) > 1
     length, found = ours(code, wide)
@@ -93,7 +103,7 @@ def test_a_block_is_counted_and_cut_at_its_instructions() -> None:
     code = b"\x40\xb8\x01\x02\x03\x04\x0f\xa2\xf3\xa4"  # inc eax; mov eax, imm32; cpuid; rep movsb
     raw = ctypes.create_string_buffer(code, 32)
     offsets, at = [], 0
-    for offset, found in sensitive._instructions(raw.raw[: len(code)], Registers(1)):
+    for offset, found in sensitive._instructions(raw.raw[: len(code)], cast("RegisterFile", Registers(1))):
         assert offset == at
         at += found & decode.LENGTH
         offsets.append(offset)
