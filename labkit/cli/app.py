@@ -165,6 +165,14 @@ def bench_boot(
     return boot(rounds=rounds, as_json=json, firmware_path=firmware_path)
 
 
+@bench.command(name="timeline")
+def bench_timeline(rounds: Rounds = 3, json: Json = False) -> int:
+    """Looking back on a Linux boot: checkpoints, seeks, steps, who wrote this."""
+    from labkit.cli.bench import timeline
+
+    return timeline(rounds=rounds, as_json=json)
+
+
 @bench.command(name="ui")
 def bench_ui(
     presses: Annotated[int, typer.Option(min=2, help="Key presses that are measured.")] = 60,

@@ -10,7 +10,7 @@ from labkit.cli.errors import DONE, CommandError, complain
 if TYPE_CHECKING:
     from labkit.bench.figure import Figure
 
-__all__ = ["boot", "engine", "ui"]
+__all__ = ["boot", "engine", "timeline", "ui"]
 
 
 def engine(*, rounds: int, as_json: bool) -> int:
@@ -46,6 +46,15 @@ def ui(*, presses: int, as_json: bool) -> int:
     from labkit.bench.ui import measure
 
     return _report("ui", presses, as_json, lambda: measure(presses, complain))
+
+
+def timeline(*, rounds: int, as_json: bool) -> int:
+    """Looking back on a boot."""
+    from labkit.bench.timeline import measure
+    from labkit.guests.fetch import fetched
+
+    guest = "linux" if fetched("linux") else "teaching"
+    return _report("timeline", rounds, as_json, lambda: measure(guest, rounds, complain), guest=guest)
 
 
 def _report(

@@ -30,8 +30,8 @@ class Hits:
     """What a watch has seen: number of hits, clock of the first and of the last.
 
     A store is known to its block: it was made by one of `span` instructions from its clock on, where `span` 0
-    is the monitor, delivering an event at that very clock. `low`..`high` (exclusive) are the bytes of the frame
-    that the last one wrote, `eip` the start of its block or where the event had interrupted the guest.
+    is the monitor, delivering an event at that very clock. `low`..`high` (exclusive) are the bytes of the
+    frame that the last one wrote, `eip` the start of its block or where the event had interrupted the guest.
     """
 
     count: int
@@ -76,16 +76,16 @@ class Watch:
 
     @property
     def missed(self) -> bool:
-        """Stores to the watched frame may have been missed, as it holds code as well: watch it with `slow`."""
+        """Stores to the watched frame may have been missed, it holds code as well: watch it with `slow`."""
         return bool(self._cells[c.WATCH_MISSED])
 
     @contextmanager
     def memory(self, physical: int, size: int, *, slow: bool = False) -> Iterator[None]:
         """Watch stores to `size` bytes within one frame: by instructions and by delivery of events.
 
-        The paging unit's accessed and dirty bits are not stores. `slow` checks each store of the run: the only
-        way for a frame that holds code too (see `missed`); of a store that begins on the page before it sees
-        nothing.
+        The paging unit's accessed and dirty bits are not stores. `slow` checks each store of the run: the
+        only way for a frame that holds code too (see `missed`); of a store that begins on the page before it
+        sees nothing.
         """
         cells = self._cells
         cells[c.WATCH_PLACE], cells[c.WATCH_SIZE] = physical % FRAME_SIZE, size
@@ -160,7 +160,7 @@ class Watch:
 
 
 class StoreMap:
-    """Which bytes of RAM are stored to: a bit each, 512 bytes per frame. A run with it is five times slower."""
+    """Which bytes of RAM are stored to: a bit each, 512 bytes per frame. Running is five times slower."""
 
     def __init__(self, processor: Processor) -> None:
         frames = processor.memory.frames
@@ -187,7 +187,7 @@ class StoreMap:
             processor.flush_code()
 
     def take(self) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint64], bool]:
-        """Frames stored to since the last time, in order, the bits of each, and whether a store crossed a page.
+        """Frames stored to since last time, in order, the bits of each, whether a store crossed a page.
 
         The part of such a store that lies on the second page (its first 15 bytes at most) is not in the map.
         """

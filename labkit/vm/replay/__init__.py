@@ -1,7 +1,7 @@
 """Lab 4: event log, recorder, replayer; and the timeline, which is record and replay plus checkpoints.
 
-The one idea: a run is its initial state plus the few things that came from outside, so any moment of it can be had
-again. Entry object: `Timeline`. Read first: `timeline.py`, then `search.py`.
+The one idea: a run is its initial state plus the few things that came from outside, so any moment of it can
+be had again. Entry object: `Timeline`. Read first: `timeline.py`, then `search.py`.
 """
 
 from labkit.vm.replay.breakpoints import Breakpoint, Breakpoints, Hit, Watchpoint

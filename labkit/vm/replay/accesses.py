@@ -1,7 +1,7 @@
 """What one instruction is going to read and write in memory, decoded before it runs (Capstone).
 
-Operands that Capstone lists, and the traffic that it does not: the stack, far pointers, bit strings, states of
-the floating-point unit.
+Operands that Capstone lists, and the traffic that it does not: the stack, bit strings, states of the
+floating-point unit.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from labkit.vm.machine.state import GENERAL, SEGMENTS, Registers
 __all__ = ["Access", "accesses"]
 
 MASK = 0xFFFFFFFF
-DF = 0x400
-OPERAND_SIZE, ADDRESS_SIZE = 0x66, 0x67
+TWO_BYTES = 0x0F
+OPERAND_SIZE, XLAT = 0x66, 0xD7
 UNTOUCHED = (cx86.X86_INS_LEA, cx86.X86_INS_NOP, cx86.X86_INS_INVLPG)
 READ_WRITE = capstone.CS_AC_READ | capstone.CS_AC_WRITE
 STATES = {"fxsave": (512, True), "fxrstor": (512, False), "fnsave": (108, True), "frstor": (108, False),
@@ -52,8 +52,8 @@ def _decoder(wide: bool) -> Any:
 def accesses(code: bytes, registers: Registers) -> list[Access]:
     """What the instruction in `code` at the registers' EIP is going to read and write, its stack included.
 
-    Of a repeated string instruction it is one iteration. Descriptor tables, task-state segments and page tables
-    are not listed.
+    Of a repeated string instruction it is one iteration. Descriptor tables, task-state segments and page
+    tables are not listed.
     """
     found = next(iter(_decoder(bool(registers.cs.attributes >> 22 & 1)).disasm(code, registers.eip, 1)), None)
     if found is None:
@@ -68,7 +68,7 @@ def accesses(code: bytes, registers: Registers) -> list[Access]:
         for linear, size in [_place(found, operand, registers)]
         for write in _directions(found, operand)
     ]
-    return list(dict.fromkeys(explicit + _stack(found, registers)))
+    return list(dict.fromkeys(explicit + _table(found, registers) + _stack(found, registers)))
 
 
 def _is_string(found: Any) -> bool:
@@ -104,8 +104,6 @@ def _place(found: Any, operand: Any, registers: Registers) -> tuple[int, int]:
     offset = value(memory.base) + value(memory.index) * memory.scale + memory.disp
     if name == "pop" and base == "esp":
         offset += size  # the address is computed with the stack pointer behind the pop
-    if name == "xlatb":
-        offset, size = registers.ebx + (registers.eax & 0xFF), 1
     if name in BIT_STRINGS and found.operands[1].type == cx86.X86_OP_REG:
         bit = value(found.operands[1].reg)
         width = 8 * size
@@ -121,6 +119,15 @@ def _place(found: Any, operand: Any, registers: Registers) -> tuple[int, int]:
         if _is_string(found) and base in {"edi", "di"}:
             segment = "es"
     return (getattr(registers, segment).base + (offset & mask)) & MASK, size
+
+
+def _table(found: Any, registers: Registers) -> list[Access]:
+    """XLAT reads the byte at EBX + AL; Capstone lists no operand."""
+    if found.opcode[0] != XLAT:
+        return []
+    segment = {0x2E: "cs", 0x36: "ss", 0x26: "es", 0x64: "fs", 0x65: "gs"}.get(found.prefix[1], "ds")
+    offset = registers.ebx + (registers.eax & 0xFF) & (0xFFFF if found.addr_size == 2 else MASK)
+    return [Access((getattr(registers, segment).base + offset) & MASK, 1, write=False)]
 
 
 def _stack(found: Any, registers: Registers) -> list[Access]:
@@ -151,6 +158,6 @@ def _stack(found: Any, registers: Registers) -> list[Access]:
         return at(registers.ebp, 1, False)
     if name.startswith("push") or found.group(capstone.CS_GRP_CALL):
         return at(top - size, 1, True)
-    if (name.startswith("pop") and code != 15) or name in {"pop", "ret"}:
+    if name in {"pop", "ret"} or (name.startswith("popf") and code != TWO_BYTES):
         return at(top, 1, False)
     return []

@@ -28,7 +28,7 @@ class Breakpoint:
 
     @classmethod
     def range(cls, first: int, last: int) -> "Breakpoint":
-        """Before any instruction from `first` to `last` inclusive. Raises `TimelineError` for an empty range."""
+        """Before any instruction of `first`..`last` inclusive. Raises `TimelineError` for an empty range."""
         if not 0 <= index(first) <= HIGHEST or not 0 <= index(last) <= HIGHEST:
             raise TimelineError(f"breakpoint at {first:x}..{last:x}: linear addresses have 32 bits")
         if last < first:
@@ -60,7 +60,7 @@ class Watchpoint:
     def memory(cls, linear: int, size: int = 4) -> "Watchpoint":
         """Stores to 1..4096 bytes that lie on one page. Raises `TimelineError` otherwise."""
         if not 0 <= index(linear) <= HIGHEST or index(size) < 1 or linear % 4096 + size > 4096:
-            raise TimelineError(f"watchpoint of {size} bytes at {linear:08x}: give bytes that lie on one page")
+            raise TimelineError(f"watchpoint of {size} bytes at {linear:x}: give bytes on one page")
         return cls(linear, size)
 
     @classmethod

@@ -36,8 +36,8 @@ def _decoder(wide: bool) -> Any:
 def disassemble(read: Read, linear: int, before: int, after: int, wide: bool = True) -> list[Line]:
     """`before` instructions that end at `linear`, then `after` from there. Unreadable bytes end the list.
 
-    x86 cannot be decoded backwards: of the starts up to 15 bytes a line earlier, the farthest one is taken whose
-    instructions meet `linear`.
+    x86 cannot be decoded backwards: of the starts up to 15 bytes a line earlier, the farthest one is taken
+    whose instructions meet `linear`.
     """
     return [*_before(read, linear, before, wide), *_forward(read, linear, after, wide)]
 

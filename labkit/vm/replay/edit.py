@@ -51,6 +51,6 @@ def _set_memory(machine: Machine, linear: int, data: bytes) -> None:
         if physical is None:
             raise TimelineError(f"address {at:08x} is not mapped: nothing was changed")
         if physical + count > machine.memory.size or physical in ROM:
-            raise TimelineError(f"address {at:08x} leads to {physical:08x}, which is no RAM: nothing was changed")
+            raise TimelineError(f"address {at:08x} leads to {physical:08x}, no RAM: nothing was changed")
         machine.processor.write_physical(physical, data[done : done + count])
         done += count

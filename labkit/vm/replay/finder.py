@@ -16,7 +16,7 @@ Translate = Callable[[int], int | None]
 def find_any(
     history: History, wanted: list[Stopper], span: tuple[int, int], direction: int, physical: Translate
 ) -> tuple[int, Stopper] | None:
-    """The place nearest to `span`'s first end, and what holds there; `span` goes from the cursor to the far end.
+    """The place nearest to the cursor, and what holds there; `span` goes from the cursor to the far end.
 
     The cursor itself does not count. `physical` translates a watchpoint's address. Raises `LookupError` with
     the watchpoint whose address it cannot translate.
@@ -40,8 +40,10 @@ def _place(what: Stopper, physical: Translate) -> int | None:
     return place
 
 
-def find(history: History, what: Stopper, span: tuple[int, int], direction: int, place: int | None) -> int | None:
-    """The place nearest to the cursor where one holds, None if there is none; `place` is its physical address."""
+def find(
+    history: History, what: Stopper, span: tuple[int, int], direction: int, place: int | None
+) -> int | None:
+    """The place nearest to the cursor where one holds, None if none; `place` is its physical address."""
     cursor, far = span
     low, high = (cursor + 1, far) if direction > 0 else (far, cursor - 1)
     if low > high:
@@ -73,7 +75,7 @@ def _breakpoint(history: History, what: Breakpoint, span: tuple[int, int], direc
 def _watchpoint(
     history: History, what: Watchpoint, span: tuple[int, int], direction: int, place: int | None
 ) -> int | None:
-    """Watchpoints stop behind the instruction that writes: at clocks from `span`'s first to its last inclusive."""
+    """Watchpoints stop behind the instruction that writes: at a clock of `span`, its ends included."""
     low, high = max(span[0] - 1, history.start), span[1]
     if place is not None:
         search_store = search.first_store if direction > 0 else search.last_store

@@ -11,7 +11,7 @@ forward, with the same input at the same clocks. It records only at its end.
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from labkit.vm.machine import Machine
 from labkit.vm.machine.checkpoints import Bookmark
@@ -42,7 +42,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """What belongs to a checkpoint beside the machine: what the monitor was at, and how much had been noted."""
+    """What belongs to a checkpoint beside the machine: the monitor's state, and how much had been noted."""
 
     pending: Pending
     events: int
@@ -52,7 +52,7 @@ class _Mark:
 
 @dataclass(frozen=True, slots=True)
 class _Near:
-    """A state a little before the cursor, the number of inputs that it has had, and what the monitor was at."""
+    """A state a little before the cursor, the number of inputs that it has had, the monitor's state."""
 
     bookmark: Bookmark
     inputs: int
@@ -119,7 +119,8 @@ class History:
     def _goto(self, clock: int) -> None:
         number, here = self.machine.checkpoints.before(clock), self.clock
         near = self._near
-        if near is not None and near.bookmark.base == number and clock - 2 * NEAR <= near.bookmark.clock <= clock:
+        usable = near is not None and near.bookmark.base == number
+        if near is not None and usable and clock - 2 * NEAR <= near.bookmark.clock <= clock:
             if not near.bookmark.clock <= here <= clock:
                 self.return_to(near)
         elif not self.machine.checkpoints.list[number].clock <= here <= clock:
@@ -178,7 +179,7 @@ class History:
     def record(
         self, instructions: int | None, text: bytes | None, progress: Callable[[int], None] | None
     ) -> Stop:
-        """Run on from the end, with events and checkpoints: for a count, until a text, or to the guest's end."""
+        """Run on from the end, with events and checkpoints: for a count, to a text, or to the guest's end."""
         self.goto(self.end)
         if self._over is not None:
             return self._over
@@ -211,14 +212,18 @@ class History:
                 if progress is not None:
                     progress(self.clock)
             if stop.reason is not StopReason.INSTRUCTIONS or self.clock == goal:
-                self._forget_request()
-                return stop
+                return self._settled(stop)
 
-    def _forget_request(self) -> None:
-        """A text was seen, but the run has ended before it could stop for it."""
+    def _settled(self, stop: Stop) -> Stop:
+        """Bring the end to where replay would come: no request is left, and a guest in HLT has waited."""
         _wanted, _at, reset, shutdown, fault = self.monitor.save()
         if reset is None:
             self.monitor.load((None, NEVER, None, shutdown, fault))
+        if stop.reason is StopReason.REQUESTED and self.machine.halted:
+            self.monitor.run(0)
+            self.events.rows.pop()
+            return replace(stop, point=self.machine.point)
+        return stop
 
     def _roll_back(self) -> None:
         """The run was torn off (Ctrl-C inside a device): history ends at the last checkpoint."""

@@ -4,10 +4,10 @@ Each is answered by running stretches between checkpoints again, newest first wh
 on. What changed between checkpoints, and the index of writes, say which stretches need not be looked at.
 """
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import pairwise
 
 from labkit.vm.machine.memory import FRAME_SIZE
 from labkit.vm.machine.state import ExecutionPoint
@@ -17,8 +17,8 @@ from labkit.vm.replay.history import History
 from labkit.vm.replay.write_index import WriteIndex
 
 __all__ = [
-    "Span", "Write", "first_hit", "first_store", "last_hit", "last_register_write", "last_store", "last_write",
-    "register_change",
+    "Span", "Write", "first_hit", "first_store", "last_hit", "last_register_write", "last_store",
+    "last_write", "register_change",
 ]  # fmt: skip
 
 NEAR = 20_000
@@ -35,9 +35,9 @@ Watching = Callable[[], AbstractContextManager[None]]
 class Write:
     """A store: the point of the instruction that is about to make it, where, how many bytes, which value.
 
-    `by_event`: no instruction made it but the delivery of an interrupt or exception at that point, and `eip` is
-    where it had interrupted the guest. An instruction whose first try faulted, or a handler's first one, has the
-    clock of that fault. A change of a register has its name, and no address.
+    `by_event`: no instruction made it but the delivery of an interrupt or exception at that point, and `eip`
+    is where it had interrupted the guest. An instruction whose first try faulted, or a handler's first one,
+    has the clock of that fault. A change of a register has its name, and no address.
     """
 
     point: ExecutionPoint
@@ -60,7 +60,7 @@ def stretches(history: History, start: int, end: int) -> list[Span]:
     points = [checkpoint.clock for checkpoint in history.machine.checkpoints.list]
     inner = [clock for clock in points if start < clock < end]
     marks = [start, *inner, end] if start < end else []
-    return list(itertools.pairwise(marks))
+    return list(pairwise(marks))
 
 
 def run_watched(history: History, span: Span) -> Hits:
@@ -75,7 +75,7 @@ def run_watched(history: History, span: Span) -> Hits:
 
 
 def _stores(history: History, physical: int, size: int, span: Span) -> Hits:
-    """What is stored to the bytes in a stretch: the quick way, or where that may miss something the slow one."""
+    """What is stored to the bytes in a stretch: the quick way, or where that may miss some the slow one."""
     watch = history.watch
     with watch.memory(physical, size):
         hits = run_watched(history, span)
@@ -172,7 +172,7 @@ def last_store(history: History, physical: int, size: int, start: int, end: int)
 def _behind(
     history: History, physical: int, size: int, block: Span, span: Span, *, newest: bool = False
 ) -> int | None:
-    """Clock behind the first or newest store within a block; an event at its clock is delivered up to there."""
+    """Clock behind the first or newest store of a block; an event at its clock is delivered up to there."""
     found = None
     for clock in range(max(span[0], block[0] - 1), min(span[1], max(block[1], block[0] + 1))):
         if _stores(history, physical, size, (clock, clock + 1)).count:

@@ -3,11 +3,10 @@
     start ----+----+----+----+--- cursor ---+---- end          + checkpoint, every million instructions
               restore the nearest one, run on to the moment
 
-Time travel is record and replay: the machine is brought back to a checkpoint and runs again. An edit does not change
-the past; it forks it.
+Time travel is record and replay: the machine is brought back to a checkpoint and runs again. An edit does not
+change the past; it forks it.
 """
 
-from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import replace
 from operator import index
@@ -26,6 +25,7 @@ from labkit.vm.replay.errors import TimelineError
 from labkit.vm.replay.event_log import EventLog
 from labkit.vm.replay.history import History
 from labkit.vm.replay.search import Write
+from labkit.vm.replay.symbols import Symbols
 from labkit.vm.replay.write_index import WriteIndex
 
 __all__ = ["Timeline", "TimelineError"]
@@ -38,12 +38,12 @@ LEAST = 64 << 20
 class Timeline:
     """A run that can be walked in both directions.
 
-    `machine` is loaded and on the virtual clock; its present state becomes the start. `budget` is the memory in
-    bytes that the whole process may use; checkpoints get what is left, and are thinned out when that is not
-    enough. Raises `TimelineError` for a machine on the live clock, which does not repeat itself.
+    `machine` is loaded and on the virtual clock; its present state becomes the start. `budget` is the memory
+    in bytes that the whole process may use; checkpoints get what is left, and are thinned out when that is
+    not enough. Raises `TimelineError` for a machine on the live clock, which does not repeat itself.
 
-    A place on it is a clock: instructions retired. There the devices that were due have acted, an interrupt that
-    could be taken has been delivered, and a fault of the next instruction has not happened yet.
+    A place on it is a clock: instructions retired. There the devices that were due have acted, an interrupt
+    that could be taken has been delivered, and a fault of the next instruction has not happened yet.
     """
 
     def __init__(self, machine: Machine, budget: int = 600 << 20, name: str = "") -> None:
@@ -51,15 +51,16 @@ class Timeline:
             raise TimelineError("a live clock does not repeat itself: make the machine with clock='virtual'")
         self._history = History(machine, max(LEAST, budget - OVERHEAD - machine.memory.size // 2))
         self._index = WriteIndex(self._history)
-        self._symbols = sorted(machine.symbols)
-        self._addresses = [symbol.address for symbol in self._symbols]
+        self._symbols = Symbols(machine.symbols)
         self.name = name or (machine.image.name if machine.image else "machine")
         self.breakpoints = Breakpoints()
         self.accesses: list[Access] = []
         self.budget = budget
 
     @classmethod
-    def boot(cls, name: str, *, memory: int = 128 << 20, budget: int = 600 << 20, append: str = "") -> "Timeline":
+    def boot(
+        cls, name: str, *, memory: int = 128 << 20, budget: int = 600 << 20, append: str = ""
+    ) -> "Timeline":
         """A timeline of a guest by name, standing before its first instruction. Raises `GuestError`."""
         machine = Machine(memory=memory)
         machine.load(guests.boot(name, memory=memory, append=append))
@@ -110,13 +111,13 @@ class Timeline:
         until_text: str | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> Stop:
-        """Lengthen history at its end: by a number of instructions, until a text is printed, or to the guest's end.
+        """Lengthen history at its end: by so many instructions, to a text printed, or to the guest's end.
 
         `on_progress` is told the clock at each checkpoint. When the run is torn off by an exception (Ctrl-C),
         history ends at the last checkpoint. Raises `TimelineError` for a negative number or an empty text.
         """
         if instructions is not None and index(instructions) < 0:
-            raise TimelineError(f"run({instructions}): history grows forward only, give 0 or more instructions")
+            raise TimelineError(f"run({instructions}): history only grows, give 0 or more instructions")
         if until_text is not None and not until_text:
             raise TimelineError("until_text is empty: give the text to wait for, or leave it out")
         self.accesses = []
@@ -194,7 +195,7 @@ class Timeline:
         self.seek(self.cursor - n)
 
     def step_event(self, kind: EventKind | str | None = None, direction: int = 1) -> Event | None:
-        """Go to the next (+1) or previous (-1) event, of a kind if given; None and no move where there is none.
+        """Go to the next (+1) or previous (-1) event, of a kind if given; None and no move if there is none.
 
         Events at one clock are one place; the first of them (the last, going back) is given. Raises
         `TimelineError` for a kind that does not exist.
@@ -221,10 +222,10 @@ class Timeline:
     def run_to(self, direction: int = 1, limit: int | None = None) -> Hit | None:
         """Go to the next (+1) or previous (-1) place where a breakpoint or watchpoint holds.
 
-        Not further than `limit` instructions. Without a hit the cursor goes to where the search ended, and None
-        is given. A breakpoint on the first instruction of a fault's handler holds at the clock of the fault:
-        there the cursor stands before the instruction that faults. Raises `TimelineError` for a watched address
-        that is not mapped at the cursor.
+        Not further than `limit` instructions. Without a hit the cursor goes to where the search ended, and
+        None is given. A breakpoint on the first instruction of a fault's handler holds at the clock of the
+        fault: there the cursor stands before the instruction that faults. Raises `TimelineError` for a
+        watched address that is not mapped at the cursor.
         """
         _check(direction)
         if limit is not None and index(limit) < 0:
@@ -251,7 +252,7 @@ class Timeline:
     def last_writer(
         self, linear: int, size: int = 1, on_progress: Callable[[int], None] | None = None
     ) -> Write | None:
-        """The last store before the cursor to any of `size` bytes at an address; None if older than the timeline.
+        """The last store before the cursor to any of `size` bytes; None if it is older than the timeline.
 
         Delivery of an event stores as well (`Write.by_event`); the paging unit's accessed and dirty bits do
         not count. A question that leads far back makes the index of writes first (see `index_writes`). Raises
@@ -269,7 +270,7 @@ class Timeline:
         return best
 
     def index_writes(self, on_progress: Callable[[int], None] | None = None) -> None:
-        """Make the index that lets `last_writer` answer any question with one short run: once over all history.
+        """Make the index with which `last_writer` needs one short run for any question: once over history.
 
         It is made by itself when a question needs it; 20 million instructions take a second.
         """
@@ -312,7 +313,7 @@ class Timeline:
         return translate(self.machine.processor.registers, self.machine.memory, linear)
 
     def _pieces(self, linear: int, size: int) -> list[tuple[int, int, int]]:
-        """A range by page: linear and physical address, bytes. Raises `TimelineError` where there is no RAM."""
+        """A range by page: linear, physical, bytes. Raises `TimelineError` where there is no RAM."""
         pieces = []
         while size > 0:
             linear &= 0xFFFFFFFF
@@ -353,14 +354,7 @@ class Timeline:
 
     def symbol(self, linear: int) -> str | None:
         """Name of the code or data at an address, as name or name+offset; None if unknown."""
-        at = bisect_right(self._addresses, linear) - 1
-        if at < 0:
-            return None
-        found = self._symbols[at]
-        offset = linear - found.address
-        if offset > 0x100000 or (found.size and offset >= found.size):
-            return None
-        return f"{found.name}+{offset:x}h" if offset else found.name
+        return self._symbols.name(linear)
 
     def disassemble(self, linear: int | None = None, before: int = 8, after: int = 16) -> list[Line]:
         """Instructions around an address, the cursor's by default."""
@@ -383,9 +377,15 @@ class Timeline:
     def __str__(self) -> str:
         checkpoints = self.machine.checkpoints
         return (
-            f"{self.name}: instructions {self.start:,}..{self.end:,}, at {self.cursor:,}; "
-            f"{len(self.events):,} events, {len(checkpoints)} checkpoints in {checkpoints.bytes >> 20} MB"
-        ).replace(",", " ")
+            f"{self.name}: instructions {_spaced(self.start)}..{_spaced(self.end)}, "
+            f"at {_spaced(self.cursor)}; "
+            f"{_spaced(len(self.events))} events, {len(checkpoints)} checkpoints in "
+            f"{checkpoints.bytes >> 20} MB"
+        )
+
+
+def _spaced(number: int) -> str:
+    return f"{number:,}".replace(",", " ")
 
 
 def _check(direction: int) -> None:
