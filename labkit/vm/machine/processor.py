@@ -70,6 +70,7 @@ class Processor:
         self._goal = NEVER
         self._tries = (-1, 0)  # clock, how often a deadline inside the same block was tried there
         self._failed: BaseException | None = None
+        self._mapped: set[int] = set()
         self._core.emulator.hook_python(HookedInstruction.IN, self._on_in)
         self._core.emulator.hook_python(HookedInstruction.OUT, self._on_out)
         self._core.emulator.hook_python(HookedInstruction.CPUID, self._on_cpuid)
@@ -124,6 +125,7 @@ class Processor:
         if self._failed is not None:
             error, self._failed = self._failed, None
             raise error
+        self._core.emulator.raise_failure()
 
     # --- the clock
 
@@ -331,8 +333,10 @@ class Processor:
         self._core.emulator.drop_all_code()
 
     def map_callbacks(self, physical: int, size: int, read: Any, write: Any) -> None:
-        """Physical addresses whose loads and stores go to two compiled callbacks."""
-        self._core.emulator.map_callbacks(physical, size, read, write, self.array.ctypes.data)
+        """Physical addresses whose loads and stores go to two compiled callbacks; once for each address."""
+        if physical not in self._mapped:
+            self._core.emulator.map_callbacks(physical, size, read, write, self.array.ctypes.data)
+            self._mapped.add(physical)
 
     def add_hook(self, kind: int, function: Any, first: int, last: int) -> Any:
         """Add a compiled observing hook over linear `first`..`last`; takes effect after `flush_code`."""

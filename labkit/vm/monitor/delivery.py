@@ -40,33 +40,37 @@ class Delivery:
 
     def exception(self, vector: int, error: int | None) -> bool:
         """A fault or trap of the processor. False when it ends in a shutdown (triple fault)."""
-        return self._deliver(vector, error, software=False, external=1)
+        return self._deliver(vector, error, fault=vector)
 
     def interrupt(self, vector: int) -> bool:
         """An interrupt from the board."""
-        return self._deliver(vector, None, software=False, external=1)
+        return self._deliver(vector, None)
 
     def software(self, vector: int) -> bool:
         """INT n, INT3 or INTO, which has retired: EIP is behind it. A fault of its gate is its own."""
-        return self._deliver(vector, None, software=True, external=0)
+        return self._deliver(vector, None, software=True)
 
-    def _deliver(self, vector: int, error: int | None, *, software: bool, external: int) -> bool:
+    def _deliver(
+        self, vector: int, error: int | None, *, software: bool = False, fault: int | None = None
+    ) -> bool:
+        """`fault`: the vector, where it is an exception; INT 8 and an interrupt with that number are none."""
         self.stored.clear()
+        external = 0 if software else 1
         while True:
             saved = self._processor.save()
             try:
                 self._enter(vector, error, software, external)
-            except DeliveryFault as fault:
+            except DeliveryFault as second:
                 self._processor.load(saved)
                 if software:
                     self._processor.unretire()
-                if fault.vector == PF:
-                    self._registers.cr2 = fault.address
-                if vector == DF:
+                if second.vector == PF:
+                    self._registers.cr2 = second.address
+                if fault == DF:
                     return False
-                benign = software or not _double(vector, fault.vector)
-                vector, error = (fault.vector, fault.error) if benign else (DF, 0)
-                software, external = False, 1
+                double = fault is not None and _double(fault, second.vector)
+                vector, error = (DF, 0) if double else (second.vector, second.error)
+                fault, software, external = vector, False, 1
             else:
                 return True
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from labkit.vm.replay import Timeline
+
 CODE, IDT, GDT, TSS, STACK = 0x10000, 0x2000, 0x1000, 0x6000, 0x9000
 LAPIC, IOAPIC = 0xFEE00000, 0xFEC00000
 TPR, VERSION = 0x80, 0x30
@@ -191,3 +193,64 @@ def test_a_block_that_runs_into_a_missing_page_faults_when_it_gets_there(bare, s
     assert bare.vector == 14
     assert bare.frame(4, stack=0x8000)[1] == CODE + 0xFFF
     assert (bare.registers.cr2, int(bare.registers.general[0]), bare.clock) == (CODE + 0x1000, 3, 3 + 3)
+
+
+def test_int_8_is_no_double_fault(bare) -> None:
+    bare.user()
+    assert bare.run(b"\xcd\x08").reason == "halted"
+    assert bare.vector == GP
+    assert bare.frame(6)[:2] == [DF * 8 + 2, CODE]
+
+
+def paged(bare, supervisor: int) -> None:
+    """Flat 4 KB pages for everybody, but one."""
+    entries = b"".join(word(i << 12 | (3 if i == supervisor >> 12 else 7)) for i in range(1024))
+    bare.put(0x200000, entries)
+    bare.put(0x201000, word(0x200007))
+    bare.registers.cr3, bare.registers.cr0 = 0x201000, bare.registers.cr0 | 1 << 31
+    bare.machine.processor.flush_tlb()
+
+
+LOADS = {"mov es, [GDT]": b"\x8e\x05" + word(GDT), "les eax, [GDT]": b"\xc4\x05" + word(GDT),
+         "mov es, [si]": b"\x67\x8e\x04", "pop es": b"\x07"}  # fmt: skip
+
+
+@pytest.mark.parametrize("load", LOADS.values(), ids=LOADS)
+def test_ring_3_cannot_read_a_descriptor_table_by_loading_a_segment_from_it(bare, load: bytes) -> None:
+    paged(bare, GDT)
+    bare.user()
+    bare.registers.general[4] = GDT if load == b"\x07" else 0x8000
+    bare.registers.general[6] = GDT
+    bare.run(load + b"\xc7\x05" + word(GDT) + word(0x12345678) + b"\xeb\xfe")
+    assert bare.number(GDT) == 0
+    assert bare.vector == 14
+    assert bare.frame(6)[:2] == [5, CODE]
+
+
+def test_ring_3_loads_segments_from_a_table_of_the_supervisor(bare) -> None:
+    paged(bare, GDT)
+    bare.user()
+    bare.run(b"\x66\xb8\x23\x00\x8e\xc0\x8e\xc0\xf4")  # mov ax, 23h; mov es, ax; mov es, ax; hlt
+    assert bare.vector == GP
+    assert bare.machine.registers.es.selector == 0x23
+
+
+def test_a_second_timeline_on_a_machine(bare) -> None:
+    bare.put(CODE, b"\xff\x05" + word(0x8000) + b"\xeb\xf8")  # inc dword [8000h]; jmp
+    for _ in range(2):
+        timeline = Timeline(bare.machine)
+        timeline.run(100)
+        written = timeline.last_writer(0x8000)
+        assert written is not None
+        assert written.point.instructions >= timeline.end - 2
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_that_comes_before_a_hook_begins_ends_the_run(bare, monkeypatch) -> None:
+    def interrupted(*_arguments: int) -> tuple[int, int, int, int]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bare.machine.processor, "cpuid", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bare.run(b"\x0f\xa2\xeb\xfe")
+    assert not bare.machine.halted

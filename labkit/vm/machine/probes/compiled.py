@@ -21,6 +21,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from functools import cache, cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,7 @@ def _file_name(llvm: Any) -> str:
         key.update(path.read_bytes())
     features = llvm.get_host_cpu_features().flatten()
     for word in (
+        version("llvmlite"),  # each release of numba needs its own
         llvm.llvm_version_info,
         platform.machine(),
         sys.platform,

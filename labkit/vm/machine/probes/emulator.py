@@ -142,6 +142,12 @@ class Emulator:
         """Run from `eip` until something stops it; Unicorn's error number, `OK` for none."""
         return int(uclib.uc_emu_start(self._handle, eip, 0, 0, 0))
 
+    def raise_failure(self) -> None:
+        """Raise what was raised in a Python hook's wrapper (Ctrl-C before the hook began), if anything."""
+        error, self._uc._hook_exception = self._uc._hook_exception, None  # noqa: SLF001  (as above)
+        if error is not None:
+            raise error
+
     def set_exits(self, *addresses: int) -> None:
         """Code that is translated from now on ends before these linear addresses and stops there."""
         array = (ctypes.c_uint64 * len(addresses))(*addresses)

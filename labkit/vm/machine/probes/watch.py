@@ -37,7 +37,9 @@ def _host(a, offset):  # type: ignore[no-untyped-def]
 
 @cfunc(types.uint64(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))
 def alias_read(_engine, offset, size, a):  # type: ignore[no-untyped-def]
-    """A load from the watched frame."""
+    """A load from the watched frame; ones where none is, which Unicorn's own page walk (PAE) can lead to."""
+    if a[c.WATCH_ALIAS] == U(0):
+        return ~U(0)
     value, at = U(0), _host(a, offset)
     for i in range(size):
         value |= U(load8(at + U(i))) << U(8 * i)
@@ -47,6 +49,8 @@ def alias_read(_engine, offset, size, a):  # type: ignore[no-untyped-def]
 @cfunc(types.void(types.voidptr, types.uint64, types.uint32, types.uint64, CELLS_POINTER))
 def alias_write(_engine, offset, size, value, a):  # type: ignore[no-untyped-def]
     """A store to the watched frame."""
+    if a[c.WATCH_ALIAS] == U(0):
+        return
     at = _host(a, offset)
     for i in range(size):
         store8(at + U(i), np.uint8((value >> U(8 * i)) & U(0xFF)))
