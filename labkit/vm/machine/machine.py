@@ -88,7 +88,6 @@ class Machine:
         processor.read_port, processor.write_port = board.read_port, board.write_port
         processor.cpuid = model.cpuid
         processor.read_device, processor.write_device = board.read_mmio, board.write_mmio
-        processor.read_device, processor.write_device = board.read_mmio, board.write_mmio
         board.on_interrupt, board.on_deadline = self._on_interrupt, self._on_deadline
         for i, covered in enumerate(board.mmio_ranges):
             processor.cells[c.MMIO + 2 * i] = covered.start
