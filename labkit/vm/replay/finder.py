@@ -1,7 +1,7 @@
 """Finding the next or previous place where a breakpoint or watchpoint holds."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from functools import partial
 
 from labkit.vm.machine.state import GENERAL
 from labkit.vm.replay import search
@@ -22,8 +22,10 @@ def find_any(
     the watchpoint whose address it cannot translate.
     """
     cursor, far = span
-    places = {what: _place(what, physical) for what in wanted}
-    best: tuple[int, Stopper] | None = None
+    addresses = [what for what in wanted if isinstance(what, Breakpoint) and what.kind is None]
+    places = {what: _place(what, physical) for what in wanted if what not in addresses}
+    best = _find_address(history, addresses, (cursor, far), direction)
+    far = far if best is None else best[0]
     for what, place in places.items():
         clock = find(history, what, (cursor, far), direction, place)
         if clock is not None and (best is None or (clock - best[0]) * direction < 0):
@@ -53,23 +55,44 @@ def find(
         clocks = [row[0] for row in rows if row[3] is what.kind]
         return (clocks[0] if direction > 0 else clocks[-1]) if clocks else None
     if isinstance(what, Breakpoint):
-        return _breakpoint(history, what, (low, high), direction)
+        found = _find_address(history, [what], span, direction)
+        return found[0] if found else None
     return _watchpoint(history, what, (low, high), direction, place)
 
 
-def _breakpoint(history: History, what: Breakpoint, span: tuple[int, int], direction: int) -> int | None:
-    """Breakpoints stop before an instruction: one that has run, or the next one at the end of history."""
+def _find_address(
+    history: History, wanted: list[Breakpoint], span: tuple[int, int], direction: int
+) -> tuple[int, Stopper] | None:
+    """All address breakpoints in one pass. They stop before an instruction that has run, or the next one at the end."""
+    cursor, far = span
+    low, high = (cursor + 1, far) if direction > 0 else (far, cursor - 1)
+    if not wanted or low > high:
+        return None
 
-    def watching() -> AbstractContextManager[None]:
-        return history.watch.code([(what.first, what.last)])
-
-    low, high = span
+    watching = partial(history.watch.code, [(what.first, what.last) for what in wanted])
     search_hit = search.first_hit if direction > 0 else search.last_hit
+    at_end = high == history.end
     clock = search_hit(history, watching, low, min(high + 1, history.end))
-    if clock is None and high == history.end:
-        history.goto(high)
-        clock = high if what.first <= history.machine.processor.registers.linear_eip <= what.last else None
-    return clock
+    if clock is None and at_end and _holding(history, wanted, high):
+        clock = high
+    if clock is None:
+        return None
+    holding = _holding(history, wanted, clock) or [
+        # a handler's first instruction, reached at the clock of its fault: look which one it is
+        what
+        for what in wanted
+        if len(wanted) == 1
+        or search.first_hit(history, partial(history.watch.code, [(what.first, what.last)]), clock, clock + 1)
+        is not None
+    ]
+    return clock, (holding or wanted)[0]
+
+
+def _holding(history: History, wanted: list[Breakpoint], clock: int) -> list[Breakpoint]:
+    """Which of them hold where the clock stands."""
+    history.goto(clock)
+    eip = history.machine.processor.registers.linear_eip
+    return [what for what in wanted if what.first <= eip <= what.last]
 
 
 def _watchpoint(

@@ -161,3 +161,22 @@ def test_a_handler_holds_at_the_clock_of_its_fault(bare, timeline_of):
     assert timeline.registers.eip == 0x10002
     timeline.step()
     assert timeline.registers.eip > 0x3000 + 16 * 6
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_several_breakpoints_stop_at_the_nearest_and_say_which(only, steps, direction):
+    """One pass watches them all."""
+    random.seed(11)
+    addresses = random.sample(sorted({eip for eip, _registers in steps}), 6)
+    timeline = only(*(Breakpoint.at(address) for address in addresses))
+    here, far = (0, COUNT) if direction > 0 else (COUNT, 0)
+    for _ in range(40):
+        passed = range(here + direction, far + direction, direction)
+        expected = next((i for i in passed if steps[i][0] in addresses), None)
+        if expected is None:
+            break
+        timeline.seek(START + here)
+        hit = timeline.run_to(direction)
+        assert hit is not None
+        assert (timeline.cursor - START, hit.what) == (expected, Breakpoint.at(steps[expected][0]))
+        here = expected
