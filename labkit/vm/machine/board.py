@@ -215,6 +215,10 @@ class Board:
             return self.ioapic.read_mmio(physical & 0xFFF, size)
         return (1 << 8 * size) - 1
 
+    def steady(self, physical: int) -> bool:
+        """Does what is read here change by nothing but stores to its page?"""
+        return physical & ~0xFFF == LAPIC_BASE and self.lapic.steady(physical & 0xFFF)
+
     def write_mmio(self, physical: int, size: int, value: int) -> None:
         """A store to a chip's registers."""
         page = physical & ~0xFFF

@@ -31,7 +31,7 @@ class Core:
     """Engine, cells, registers and the tables of the compiled hooks, on a given memory."""
 
     def __init__(self, memory: Memory, mmu: str) -> None:
-        self.memory = memory
+        self.memory, self.mmu = memory, mmu
         self.emulator = Emulator()
         fault_address_offset()  # a wheel without it is refused now, not at the first page fault
         self.array = c.new_cells()

@@ -32,6 +32,9 @@ def exit_for(core: Core, stop: int) -> Exit:
         return Exit(ExitKind.EXCEPTION, vector=PF, error=int(cells[c.FAULT_CODE]), address=address)
     if stop == c.Stop.EXCEPTION:
         return _exception(core)
+    if stop == c.Stop.REGISTER:  # of a load that came to a callback only the physical address is known
+        physical = int(cells[c.FAULT_PHYSICAL])
+        return Exit(ExitKind.MMIO, address=physical, physical=physical)
     if stop not in ACCESS:
         return Exit(ExitKind.FAILURE, address=int(cells[c.VECTOR]))
     address = core.fault_address()

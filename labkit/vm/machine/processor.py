@@ -20,6 +20,7 @@ from labkit.vm.machine.code_frames import CodeFrames
 from labkit.vm.machine.core import Core
 from labkit.vm.machine.exit import Exit, ExitKind
 from labkit.vm.machine.exit_reason import exit_for
+from labkit.vm.machine.held_registers import HeldRegisters
 from labkit.vm.machine.memory import FRAME_SIZE, Memory
 from labkit.vm.machine.paging import translate
 from labkit.vm.machine.probes import block, decode, fill
@@ -58,6 +59,7 @@ class Processor:
         self._core = Core(memory, mmu)
         self._frames = CodeFrames(self._core)
         self._prefix = BlockPrefix(self._core)
+        self.held_registers = HeldRegisters(self._core)
         self.array, self.cells = self._core.array, self._core.cells
         self.registers = self._core.registers
         self.read_port: PortRead = lambda _port, size: (1 << 8 * size) - 1
@@ -362,9 +364,8 @@ class Processor:
 
         The exit that it came to, None for none; and the page afterwards, None if it was not stored to.
         """
-        alias = self._core.above[c.ALIAS_PAGE - c.ABOVE :]
+        alias, cells = self._core.above[c.ALIAS_PAGE - c.ABOVE :], self.cells
         alias[:FRAME_SIZE] = np.frombuffer(page, np.uint8)
-        cells = self.cells
         cells[c.ALIAS_FRAME], cells[c.ALIAS_TARGET] = physical // FRAME_SIZE + 1, c.ALIAS_PAGE
         pin = self.interrupt_pin
         self.set_interrupt_pin(False)
@@ -388,15 +389,14 @@ class Processor:
 
     def load(self, saved: bytes) -> None:
         """Exact inverse of `save`. RAM is the caller's; translations of addresses are dropped."""
-        split = 8 * len(SAVED_CELLS)
-        words = memoryview(saved[:split]).cast("Q")
-        for index, value in zip(SAVED_CELLS, words, strict=True):
+        layout, split = self._core.emulator.layout, 8 * len(SAVED_CELLS)
+        for index, value in zip(SAVED_CELLS, memoryview(saved[:split]).cast("Q"), strict=True):
             self.cells[index] = value
-        layout = self._core.emulator.layout
         breakpoints = layout.debug + 64  # host pointers: four, they stay this process's own
         kept = ctypes.string_at(breakpoints, 32)
         ctypes.memmove(layout.registers, saved[split:], layout.size)
         ctypes.memmove(breakpoints, kept, 32)
+        self.held_registers.forget()
         self.flush_tlb()
 
     def close(self) -> None:

@@ -43,6 +43,7 @@ EXITS = (
     ExitRule("rom write", True, "noted once for each page, then dropped"),
     ExitRule("sensitive", True, "IN, OUT, RDTSC or SYSENTER that must be checked first"),
     ExitRule("timer", True, "a device of the board is due"),
+    ExitRule("mmio, steady", False, "loads of registers that only the guest changes; as a virtual-APIC page"),
     ExitRule("rdtsc", False, "answered by compiled code from the instruction clock"),
     ExitRule("sysenter", False, "done by compiled code"),
     ExitRule("control registers", False, "the guest's own; the page walk reads them"),

@@ -19,7 +19,7 @@ TF, CODE_32 = 0x100, 0x10
 
 def emulate(machine: Machine, found: Exit) -> Exit | None:
     """Carry out the instruction at EIP, which touches a device's registers; an exit if it came to one."""
-    processor, board = machine.processor, machine.board
+    processor = machine.processor
     registers = processor.registers
     code = processor.code(registers.linear_eip, 15)
     form = _plain_move(code) if registers.hflags & CODE_32 and not registers.eflags & TF else None
@@ -28,12 +28,24 @@ def emulate(machine: Machine, found: Exit) -> Exit | None:
     length, register, immediate = form
     if found.write:
         value = immediate if immediate is not None else int(registers.general[register]) & 0xFFFFFFFF
-        board.write_mmio(found.physical, 4, value)
+        _store(machine, found.physical, value)
     else:
-        registers.general[register] = board.read_mmio(found.physical, 4)
+        registers.general[register] = _load(machine, found.physical)
     registers.eip = (registers.eip + length) & 0xFFFFFFFF
     processor.retire_emulated()
     return None
+
+
+def _load(machine: Machine, physical: int) -> int:
+    value = machine.board.read_mmio(physical, 4)
+    if not physical & 15 and machine.board.steady(physical):
+        machine.processor.held_registers.hold(physical, value)
+    return value
+
+
+def _store(machine: Machine, physical: int, value: int) -> None:
+    machine.processor.held_registers.forget()
+    machine.board.write_mmio(physical, 4, value)
 
 
 def _plain_move(code: bytes) -> tuple[int, int, int | None] | None:
@@ -63,15 +75,16 @@ def _operand_bytes(code: bytes) -> int:
 
 def _with_page(machine: Machine, found: Exit) -> Exit | None:
     """Any instruction: it runs on a page that holds the register, and what it stores there is passed on."""
-    board, processor, physical = machine.board, machine.processor, found.physical & ~3
+    processor, physical = machine.processor, found.physical & ~3
     page = bytearray(FILLER * (PAGE // len(FILLER)))
     at = physical % PAGE
     page[at & ~15 : (at & ~15) + 16] = bytes(16)
-    page[at : at + 4] = board.read_mmio(physical, 4).to_bytes(4, "little")
+    page[at : at + 4] = _load(machine, physical).to_bytes(4, "little")
     clock = processor.clock
+    processor.flush_tlb()  # it may know the page as one of held registers
     ended, after = processor.step_with_page(physical, bytes(page))
     if after is not None and processor.clock != clock:
         places = [place for place in range(0, PAGE, 4) if after[place : place + 4] != page[place : place + 4]]
         for place in places or [at]:
-            board.write_mmio(physical - at + place, 4, int.from_bytes(after[place : place + 4], "little"))
+            _store(machine, physical - at + place, int.from_bytes(after[place : place + 4], "little"))
     return ended

@@ -303,8 +303,9 @@ class Monitor:
             time.sleep(min(IDLE_SLEEP_NS if due is None else due - now, IDLE_SLEEP_NS) / 1e9)
 
     def _mmio(self, found: Exit) -> Stop | None:
-        self.counts["mmio"] += 1
-        self._emit(EventKind.DEVICE_WRITE if found.write else EventKind.DEVICE_READ, found.physical)
+        if found.write or not self.machine.board.steady(found.physical):  # the next is answered without exit
+            self.counts["mmio"] += 1
+            self._emit(EventKind.DEVICE_WRITE if found.write else EventKind.DEVICE_READ, found.physical)
         ended = emulate(self.machine, found)
         if ended is None:
             return None

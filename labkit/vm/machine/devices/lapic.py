@@ -24,6 +24,7 @@ TIMER, THERMAL, PERFORMANCE, LINT0, LINT1, ERROR = range(6)
 LVT_WRITABLE = (0x310FF, 0x107FF, 0x107FF, 0x1A7FF, 0x1A7FF, 0x100FF)
 LVT_OFFSET = 0x320
 SEND_ILLEGAL, RECEIVE_ILLEGAL, ILLEGAL_REGISTER = 0x20, 0x40, 0x80
+STEADY = frozenset((0x20, 0x30, 0x80, 0xD0, 0xE0, 0xF0, 0x300, 0x310, 0x320, 0x380, 0x3E0))
 ENABLED = 0x100  # SVR
 HARDWARE_ENABLED, BOOT_PROCESSOR = 0x800, 0x100  # IA32_APIC_BASE
 BASE_ADDRESS = 0xFFFFF000
@@ -202,6 +203,11 @@ class Lapic:
         entry = self._lvt[ERROR]
         if not entry & MASKED and entry & 0xFF >= 16:
             self._accept(entry & 0xFF, level=False)
+
+    @staticmethod
+    def steady(offset: int) -> bool:
+        """Does what is read here change by nothing but stores to the chip?"""
+        return offset & 0xFF0 in STEADY and offset & 15 < 12
 
     # --- registers --------------------------------------------------------------------------------------
 

@@ -106,6 +106,14 @@ STORE_COUNT = 93
 STORE_SEEN = 94  # u8 per frame
 STORE_CROSSED = 95  # 1: a store has crossed a page's end, its second part may be in any frame
 
+# --- device registers that hold still (probes/steady.py)
+STEADY_PAGE = 100  # physical page + 1 of the device, 0 = none
+STEADY = 101  # u64 per 16 bytes of the page
+CPU = 102  # host address of Unicorn's processor (CPUState)
+RETURN_PLACE = 103  # host address of where it notes which code made the access that a callback answers
+RESTORE_FUNCTION = 104  # cpu_restore_state: EIP and flags as of that code
+LEAVE_FUNCTION = 105  # cpu_loop_exit: away from there
+
 # frame state: a frame is data (writable, not executable), code (executable, not writable) or, when both
 # happen on one page, mixed (both; the processor then checks each store for code under it)
 FRAME_CODE = 1
@@ -123,6 +131,7 @@ BUCKET_PAGE = ABOVE + 0x1000  # takes writes that go nowhere
 ALIAS_PAGE = ABOVE + 0x2000  # stands in for a device's registers during one instruction
 ABOVE_SIZE = 0x3000
 WATCH_PAGE = ABOVE + 0x10000  # the watched frame, by callbacks
+REGISTER_PAGE = ABOVE + 0x20000  # device registers that hold still, by a callback
 
 
 class Stop(IntEnum):
@@ -142,6 +151,7 @@ class Stop(IntEnum):
     ROM_WRITE = 11
     FLUSH = 13  # INVLPG has hit a large page: its other translations must go too
     NOWHERE = 12  # a fetch where there is no memory
+    REGISTER = 15  # a load from a device register that does not hold still
     BEFORE_REP = 14  # where code and stores meet a repeated instruction must begin its block
 
 

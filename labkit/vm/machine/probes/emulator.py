@@ -94,11 +94,18 @@ class Emulator:
 
     # --- hooks
 
-    def map_callbacks(self, physical: int, size: int, read: Any, write: Any, user_data: int) -> None:
-        """Send loads and stores of physical addresses to two compiled callbacks. Raises `LayoutError`."""
+    def map_callbacks(self, physical: int, size: int, read: Any, write: Any | None, user_data: int) -> None:
+        """Send loads and stores of physical addresses to compiled callbacks. Raises `LayoutError`."""
+        self._map_callbacks(physical, size, read.address, write.address if write else 0, user_data)
+
+    def map_function(self, physical: int, size: int, read: Any) -> None:
+        """Send loads of physical addresses to a ctypes callback, which must outlive the engine."""
+        self._map_callbacks(physical, size, ctypes.cast(read, ctypes.c_void_p).value or 0, 0, 0)
+
+    def _map_callbacks(self, physical: int, size: int, read: int, write: int, user_data: int) -> None:
         error = uclib.uc_mmio_map(
-            self._handle, ctypes.c_uint64(physical), ctypes.c_size_t(size), ctypes.c_void_p(read.address),
-            ctypes.c_void_p(user_data), ctypes.c_void_p(write.address), ctypes.c_void_p(user_data),
+            self._handle, ctypes.c_uint64(physical), ctypes.c_size_t(size), ctypes.c_void_p(read),
+            ctypes.c_void_p(user_data), ctypes.c_void_p(write), ctypes.c_void_p(user_data),
         )  # fmt: skip
         if error != OK:
             raise LayoutError(f"callbacks for an address were refused (error {error})")

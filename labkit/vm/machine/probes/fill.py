@@ -141,6 +141,8 @@ def _outside(a, va, page, access, result):  # type: ignore[no-untyped-def]
             if first <= page < end:
                 if access == FETCH:
                     break
+                if access == READ and page + U(1) == a[c.STEADY_PAGE]:
+                    return _grant(result, U(c.REGISTER_PAGE), R)
                 return _refuse(a, c.Stop.MMIO, va, page, U(0), access)
     if access == FETCH:
         return _refuse(a, c.Stop.NOWHERE, va, page, U(0), access)

@@ -9,8 +9,8 @@ from typing import Any
 from labkit.vm.machine.probes.compiled import intrinsic, ir, types
 
 __all__ = [
-    "call_clock", "call_stop", "load8", "load16", "load32", "load64", "store8", "store16", "store32",
-    "store64",
+    "call_clock", "call_leave", "call_restore", "call_stop", "load8", "load16", "load32", "load64", "store8",
+    "store16", "store32", "store64",
 ]  # fmt: skip
 
 U8, U16, U32, U64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
@@ -67,3 +67,26 @@ def call_clock(_context: Any, function: Any, clock: Any, result: Any) -> Any:
         return builder.call(builder.inttoptr(args[0], pointer), [args[1], args[2]])
 
     return types.uint32(types.uint64, types.uint32, types.uint64), codegen
+
+
+@intrinsic
+def call_restore(_context: Any, function: Any, cpu: Any, host: Any) -> Any:
+    """Call `bool cpu_restore_state(CPUState *cpu, uintptr_t host, bool will_exit)`, which will."""
+
+    def codegen(_ctx: Any, builder: Any, _sig: Any, args: Any) -> Any:
+        pointer = ir.FunctionType(U8, [U64, U64, U32]).as_pointer()
+        return builder.call(builder.inttoptr(args[0], pointer), [args[1], args[2], U32(1)])
+
+    return types.uint8(types.uint64, types.uint64, types.uint64), codegen
+
+
+@intrinsic
+def call_leave(_context: Any, function: Any, cpu: Any) -> Any:
+    """Call `void cpu_loop_exit(CPUState *cpu)`, which does not return."""
+
+    def codegen(ctx: Any, builder: Any, _sig: Any, args: Any) -> Any:
+        pointer = ir.FunctionType(ir.VoidType(), [U64]).as_pointer()
+        builder.call(builder.inttoptr(args[0], pointer), [args[1]])
+        return ctx.get_dummy_value()
+
+    return types.void(types.uint64, types.uint64), codegen

@@ -58,6 +58,8 @@ class Layout:
 
     registers: int
     size: int
+    processor: int
+    """The structure (CPUState) that they are the end of."""
 
     @property
     def error_code(self) -> int:
@@ -117,25 +119,25 @@ def find_layout(engine: Any) -> Layout:
         engine.reg_write(register, value)
     reader = _SafeReader()
     try:
-        registers = _search(engine._uch.value, reader)
+        processor, registers = _search(engine._uch.value, reader)
     finally:
         reader.close()
     for register in GENERAL:
         engine.reg_write(register, 0)
     context = engine.context_save()
     size = struct.unpack("<Q", ctypes.string_at(context._context, 8))[0]
-    layout = Layout(registers, size)
+    layout = Layout(registers, size, processor)
     _verify(engine, layout)
     return layout
 
 
-def _search(engine: int, reader: _SafeReader) -> int:
+def _search(engine: int, reader: _SafeReader) -> tuple[int, int]:
     global _known
     key = struct.pack("<8Q", *PATTERN)
     if _known is not None:
         pointer = struct.unpack("<Q", ctypes.string_at(engine + _known[0], 8))[0]
         if reader.read(pointer + _known[1], len(key)) == key:
-            return int(pointer + _known[1])
+            return int(pointer), int(pointer + _known[1])
     block = reader.read(engine, 0x1000)
     for at in range(0, len(block) - 7, 8):
         pointer = struct.unpack_from("<Q", block, at)[0]
@@ -144,7 +146,7 @@ def _search(engine: int, reader: _SafeReader) -> int:
         found = reader.read(pointer, WINDOW).find(key)
         if found >= 0:
             _known = (at, found)
-            return int(pointer + found)
+            return int(pointer), int(pointer + found)
     raise LayoutError("the register file was not found")
 
 
