@@ -147,7 +147,7 @@ class Board:
         self.i8042 = I8042(clock, line(1), line(12), moved, reset=reset, mouse=mouse)
         self.keyboard = self.i8042.keyboard
         self.vga = Vga(clock)
-        self.sysport = SystemPorts(clock, self.pit, reset)
+        self.sysport = SystemPorts(clock, self.pit, reset, self.serial.print)
         self.dma = Dma()
         self.pci = Pci(reset)
         self.ata = (

@@ -214,17 +214,21 @@ class Uart:
         elif register == 7:
             self._scratch = value
 
+    def print(self, value: int) -> None:
+        """Let a byte appear on the console."""
+        self.output.append(value)
+        if self.on_output:
+            piece = bytes((value,))
+            for listener in self.on_output:
+                listener(piece)
+
     def _send(self, value: int) -> None:
         self._thre_pending = False
         self._update()
         if self._mcr & LOOP:
             self._receive_loop(value & 0xFF >> 3 - (self._lcr & 3))
         else:
-            self.output.append(value)
-            if self.on_output:
-                piece = bytes((value,))
-                for listener in self.on_output:
-                    listener(piece)
+            self.print(value)
         self._thre_pending = True
         self._update()
 

@@ -1,4 +1,4 @@
-"""Ports 61h, 80h, 92h."""
+"""Ports 61h, 80h, 92h, E9h."""
 
 from labkit.vm.machine.devices.pit import Pit, first_ns
 from labkit.vm.machine.devices.sysport import SystemPorts
@@ -11,7 +11,8 @@ class Bench:
         self.time = 0
         self.resets: list[str] = []
         self.pit = Pit(self, self, lambda: None)
-        self.ports = SystemPorts(self, self.pit, self.resets.append)
+        self.shown = bytearray()
+        self.ports = SystemPorts(self, self.pit, self.resets.append, self.shown.append)
 
     def now(self) -> int:
         return self.time
@@ -48,3 +49,11 @@ def test_power_on_code_and_fast_reset() -> None:
     bench.ports.write(0x92, 1, 3)
     bench.ports.write(0x92, 1, 3)
     assert len(bench.resets) == 1
+
+
+def test_port_e9_prints_and_says_that_it_does() -> None:
+    bench = Bench()
+    assert bench.ports.read(0xE9, 1) == 0xE9
+    for byte in b"here":
+        bench.ports.write(0xE9, 1, byte)
+    assert bench.shown == b"here"
