@@ -183,8 +183,6 @@ class Processor:
             cells[c.DEADLINE] = clock
             cells[c.LIMIT] = min(cells[c.LIMIT], clock)
 
-    # --- the interrupt pin
-
     def set_interrupt_pin(self, raised: bool) -> None:
         """Raise or lower INTR; raised, it ends the run with WINDOW when the guest can take an interrupt."""
         self.cells[c.INTR] = 1 if raised else 0
@@ -356,8 +354,6 @@ class Processor:
     def write_physical(self, address: int, data: bytes) -> None:
         """Write RAM as a device or the monitor does, code included."""
         self.changed(self.memory.write(address, data))
-
-    # --- one instruction with a page replaced (device registers)
 
     def step_with_page(self, physical: int, page: bytes) -> tuple[Exit | None, bytes | None]:
         """Run one instruction while the frame at `physical` reads and writes `page`.
