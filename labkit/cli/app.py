@@ -101,6 +101,15 @@ def run(
         typer.Option(metavar="STR", help="... once this has appeared (default: the guest's prompt). "
                      "--until-text then counts only what comes after."),
     ] = None,
+    until_screen: Annotated[
+        str | None, typer.Option(metavar="STR", help="Stop when the VGA text screen shows this.")
+    ] = None,
+    keys: Annotated[
+        str | None, typer.Option(metavar="STR", help="Type this on the PS/2 keyboard, ...")
+    ] = None,
+    keys_after: Annotated[
+        str | None, typer.Option(metavar="STR", help="... once the VGA text screen shows this.")
+    ] = None,
     limit: Annotated[
         str | None, typer.Option("--for", metavar="INSTRUCTIONS", help="Stop after so many: 1e9, 100M, ...")
     ] = None,
@@ -127,7 +136,8 @@ def run(
     request = Request.parse(
         guest=guest, kernel=kernel, initrd=initrd, at=at, append=append, disks=disk or [], memory=memory,
         firmware_path=firmware_path, until_text=until_text, say=say, input_after=input_after, limit=limit,
-        clock=clock, terminal=at_terminal() and not json,
+        clock=clock, terminal=at_terminal() and not json, keys=keys, keys_after=keys_after,
+        until_screen=until_screen,
     )  # fmt: skip
     return run_guest(request, screen=screen, as_json=json)
 

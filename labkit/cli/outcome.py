@@ -33,11 +33,18 @@ class Outcome:
     text_seen: bool
     input_typed: bool
     reader_left: bool
+    screen_seen: bool = False
+    keys_typed: bool = True
 
     @property
     def mips(self) -> float:
         """Million guest instructions per second of wall time."""
         return self.instructions / self.seconds / 1e6 if self.seconds else 0.0
+
+    @property
+    def _awaited(self) -> bool:
+        """Was there a text to wait for?"""
+        return bool(self.request.until or self.request.until_screen)
 
     def document(self) -> dict[str, object]:
         """What `--json` prints."""
@@ -73,7 +80,11 @@ class Outcome:
             return f"the text {waited!r} never appeared, so --input was not typed" if waited else ""
         if self.request.until and not self.text_seen:
             return f"the text {self.request.until.decode('utf-8', 'replace')!r} did not appear"
-        if self.request.limit and not self.request.until and self.reason != "instructions":
+        if not self.keys_typed:
+            return f"the screen never showed {self.request.keys_after!r}, so --keys was not typed"
+        if self.request.until_screen and not self.screen_seen:
+            return f"the screen did not show {self.request.until_screen!r}"
+        if self.request.limit and not self._awaited and self.reason != "instructions":
             return f"the guest ended before {self.request.limit:,} instructions"
         return ""
 
@@ -85,6 +96,6 @@ class Outcome:
             return INTERRUPTED
         if self.shortfall():
             return OTHER_END
-        if self.request.until or self.request.limit or self.reason in _OFF:
+        if self._awaited or self.request.limit or self.reason in _OFF:
             return DONE
         return OTHER_END

@@ -15,6 +15,7 @@ from labkit.cli.interrupt import Interrupts
 from labkit.cli.keyboard import INPUT, Keyboard
 from labkit.cli.outcome import Outcome
 from labkit.cli.request import Request
+from labkit.cli.screen import ScreenWatch, run_watching
 
 __all__ = ["Ground", "perform", "run"]
 
@@ -51,6 +52,10 @@ class Ground(Protocol):
         """The VGA text screen."""
         ...
 
+    def press(self, scancodes: bytes) -> None:
+        """Type on the PS/2 keyboard."""
+        ...
+
     def hashes(self) -> tuple[str, str]:
         """SHA-256 of RAM and of the registers."""
         ...
@@ -67,6 +72,7 @@ class PhysicalGround:
         self.serial: Serial = machine.board.serial
         self.stop = monitor.request_stop
         self.screen = machine.screen
+        self.press = machine.board.keyboard.type
 
     @property
     def printed(self) -> bytes:
@@ -112,6 +118,10 @@ def perform(request: Request, ground: Ground, *, screen: bool, out: BinaryIO | N
         ground.serial, lambda: ground.stop("text seen"),
         say=request.say, after=request.after, until=request.until,
     )  # fmt: skip
+    watch = ScreenWatch(
+        ground.screen, ground.press,
+        keys=request.keys, after=request.keys_after, until=request.until_screen,
+    )  # fmt: skip
     stream = Stream(ground.serial, out, lambda: ground.stop("the reader of the output left")) if out else None
     with Interrupts(lambda: ground.stop("interrupted")) as interrupts:
         if out:
@@ -119,6 +129,8 @@ def perform(request: Request, ground: Ground, *, screen: bool, out: BinaryIO | N
         start = time.perf_counter()
         if request.interactive:
             reason, message, instructions = _with_keyboard(ground, interrupts)
+        elif request.keys or request.until_screen:
+            reason, message, instructions = run_watching(ground.run, request.limit, watch)
         else:
             reason, message, instructions = ground.run(request.limit)
         seconds = time.perf_counter() - start
@@ -127,6 +139,7 @@ def perform(request: Request, ground: Ground, *, screen: bool, out: BinaryIO | N
         request, ground.engine, "interrupted" if interrupts.caught() else reason, message, instructions,
         seconds, ground.exits, ram, registers, ground.printed, ground.screen() if screen else None,
         text_seen=talk.done, input_typed=talk.said, reader_left=bool(stream and stream.broken),
+        screen_seen=watch.seen, keys_typed=watch.typed,
     )  # fmt: skip
 
 
