@@ -31,7 +31,7 @@ def clock(lab) -> int:
 def wait_for_clock(lab, value: int) -> None:
     lab.page.wait_for_function(
         "value => document.querySelector('.lkd .cur').getAttribute('aria-valuenow') === String(value)",
-        arg=value, timeout=10_000,
+        arg=value, timeout=30_000,
     )  # fmt: skip
 
 
@@ -58,9 +58,9 @@ def test_a_breakpoint_by_click_stops_a_run(lab_page):
     lab = opened(lab_page)
     here = clock(lab)
     lab.page.locator(".lkd").focus()
-    for _ in range(12):
+    for step in range(1, 13):
         lab.page.keyboard.press("ArrowRight")
-    wait_for_clock(lab, here + 12)
+        wait_for_clock(lab, here + step)
     row = lab.page.locator(".lkd .code li.next")
     address = row.locator(".ad").inner_text()
     row.locator(".bp").click()
