@@ -68,9 +68,10 @@ class Outcome:
     def closing_line(self) -> str:
         """Why it ended, and what it cost."""
         why = "" if self.reason == "instructions" else f"{self.message or self.reason} after "
+        exits = sum(self.exits.values())
         return (
-            f"{why}{self.instructions:,} instructions in {self.seconds:.2f} s:"
-            f" {self.mips:,.0f} MIPS, {sum(self.exits.values()):,} exits"
+            f"{why}{self.instructions:,} instruction{'s'[: self.instructions != 1]} in {self.seconds:.2f} s:"
+            f" {self.mips:,.0f} MIPS, {exits:,} exit{'s'[: exits != 1]}"
         )
 
     def shortfall(self) -> str:

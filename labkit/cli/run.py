@@ -107,7 +107,8 @@ def run(request: Request, *, screen: bool, as_json: bool) -> int:
         if outcome.screen is not None:
             print(*outcome.screen, sep="\n", flush=True)
         complain(outcome.closing_line())
-    if shortfall := outcome.shortfall():
+    ended_by_user = outcome.reader_left or outcome.reason == "interrupted"  # who need not be told
+    if not ended_by_user and (shortfall := outcome.shortfall()):
         complain(shortfall)
     return outcome.exit_code()
 
