@@ -132,8 +132,7 @@ class Core:
     def forget_block(self, linear: int, size: int) -> None:
         """Drop the translation of code that is running, by linear address."""
         self.cells[c.MAINTENANCE] = 1
-        first = linear & 0xFFFFFFFF  # Unicorn names code past 4 GB without wrapping, but does not find it so
-        self.emulator.drop_code(first, min(first + size, 1 << 32))
+        self.emulator.drop_code(linear, min(linear + size, 1 << 32))
         self.cells[c.MAINTENANCE] = 0
 
     def forget_frame(self, frame: int) -> None:
