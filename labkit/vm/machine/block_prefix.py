@@ -36,7 +36,7 @@ class BlockPrefix:
         goal = (start + offset) & 0xFFFFFFFF
         shortened = cut or offset < size
         if shortened:
-            core.emulator.set_exits(goal, start + offset)  # past 4 GB Unicorn translates on without wrapping
+            core.emulator.set_exits(goal, goal + (1 << 32))  # past 4 GB Unicorn translates on without wrapping
             core.forget_block(start, size)
         allowed, cells[c.ALLOW] = cells[c.ALLOW], c.ALLOW_ALL  # the whole block has been checked already
         stop = core.start()

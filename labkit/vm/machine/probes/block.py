@@ -181,7 +181,7 @@ def settle(a, eip):  # type: ignore[no-untyped-def]
     if size == 0:
         return
     base = U(load32(a[c.ENV] + U(layout.CS_BASE)))
-    offset = ((eip + base) & MASK32) - a[c.BLOCK]
+    offset = (eip + base - a[c.BLOCK]) & MASK32
     if offset < size:
         done = retired_before(block_bytes(a, a[c.BLOCK], size), size, wide(a), offset)
         a[c.CLOCK] -= (a[c.BLOCK_INFO] & U(INFO_COUNT)) - U(done)
@@ -194,7 +194,7 @@ def settle(a, eip):  # type: ignore[no-untyped-def]
 def settle_software(a, eip):  # type: ignore[no-untyped-def]
     """INT n, INT3 or INTO has retired and ended its block at `eip`; INTO does so in the middle."""
     base = U(load32(a[c.ENV] + U(layout.CS_BASE)))
-    offset, size = ((eip + base) & MASK32) - a[c.BLOCK], a[c.BLOCK_SIZE]
+    offset, size = (eip + base - a[c.BLOCK]) & MASK32, a[c.BLOCK_SIZE]
     if offset < size:
         done = retired_before(block_bytes(a, a[c.BLOCK], size), size, wide(a), offset)
         a[c.CLOCK] -= (a[c.BLOCK_INFO] & U(INFO_COUNT)) - U(done)
@@ -208,7 +208,7 @@ def exact_clock(a):  # type: ignore[no-untyped-def]
     """Instructions retired before the one that is executing now (inside a port, RDTSC or CPUID hook)."""
     size = a[c.BLOCK_SIZE]
     eip = U(load32(a[c.ENV] + U(layout.EIP)))
-    offset = ((eip + U(load32(a[c.ENV] + U(layout.CS_BASE)))) & MASK32) - a[c.BLOCK]
+    offset = (eip + U(load32(a[c.ENV] + U(layout.CS_BASE))) - a[c.BLOCK]) & MASK32
     if size == 0 or offset >= size:
         return a[c.CLOCK]
     done = retired_before(block_bytes(a, a[c.BLOCK], size), size, wide(a), offset)
@@ -337,14 +337,14 @@ def _count(a, linear, size, info):  # type: ignore[no-untyped-def]
 @cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))
 def block_hook(_engine, linear, size32, a):  # type: ignore[no-untyped-def]
     """UC_HOOK_BLOCK: count the block that is about to run, or stop before it."""
-    size = U(size32)
+    linear, size = linear & MASK32, U(size32)  # Unicorn does not wrap the sum of base and EIP
     _count(a, linear, size, block_info(a, linear, size))
 
 
 @cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))
 def block_hook_native(_engine, linear, size32, a):  # type: ignore[no-untyped-def]
     """The same when Unicorn's own MMU translates: frame and bytes of the code are looked at each time."""
-    size = U(size32)
+    linear, size = linear & MASK32, U(size32)
     for page in (linear, linear + size):
         found = translate(a, page & MASK32, False, True, False, False)
         frame = U(0) if found & U(WALK_FAULT) else found & U(0xFFFFF000)
