@@ -50,7 +50,7 @@ def test_what_was_there_before_the_keys_does_not_count():
     screens = iter([["$ "], ["$ ls"], ["$ ls", "a", "$"]])
     typed = bytearray()
     watch = ScreenWatch(lambda: next(screens), typed.extend, keys=b"x", after="$ ", until="$ ")
-    assert run_watching(lambda n: ("instructions", "", n), None, watch)[1] == "text seen on the screen"
+    assert run_watching(lambda n: ("instructions", "", n or 0), None, watch)[1] == "text seen on the screen"
     assert typed == b"x"
     assert next(screens, None) is None
 
