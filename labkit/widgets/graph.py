@@ -73,10 +73,11 @@ def _with_defaults(source: str) -> str:
     head = HEAD.match(source)
     if not head:
         raise ValueError("this is no graph in the DOT language: it begins with neither graph nor digraph")
+    # \N, a node's name, is Graphviz's own default; pygraphviz 2.0.4 draws nothing without it
     ink, line = tokens()["ink"], tokens()["line"]
     font = f'fontname=Courier, fontsize=11, fontcolor="{ink}"'
     defaults = (
-        f'\n\tgraph [bgcolor=transparent, {font}]\n\tnode [shape=box, height=0.3, color="{line}", {font}]'
+        f'\n\tgraph [bgcolor=transparent, {font}]\n\tnode [label="\\N", shape=box, height=0.3, color="{line}", {font}]'
         f'\n\tedge [arrowhead=vee, arrowsize=0.6, color="{line}", {font}]'
     )
     return source[: head.end()] + defaults + source[head.end() :]
