@@ -27,6 +27,10 @@ _MAX_KERNEL = 256 << 20
 #   214 code32_start  218 ramdisk_image    21C ramdisk_size   228 cmd_line_ptr   22C initrd_addr_max
 #   230 kernel_alignment   234 relocatable   238 cmdline_size   248 payload_offset   24C payload_length
 #   258 pref_address (8 bytes)   260 init_size
+_FIELDS_END = ((0x207, 0x23C), (0x208, 0x248), (0x209, 0x250), (0x20A, 0x258), (0x20B, 0x264))
+"""Before this version of the protocol, fields end there (Documentation/x86/boot.rst)."""
+
+
 @dataclass(frozen=True, slots=True)
 class SetupHeader:
     """The setup header of a bzImage; addresses guest-physical, sizes in bytes, absent late fields 0."""
@@ -54,8 +58,11 @@ class SetupHeader:
                 f"the setup header ends at {end:#x} and the kernel starts at {start:#x}, but the file has"
                 f" {len(data):,} bytes: cut off or damaged"
             )
-        # Fields that the header is too short for are absent: 0.
-        raw = data[0x1F1:end]
+        # Fields that the header is too short for are absent: 0. A loader program in the kernel's place (iPXE)
+        # has code of its own where its protocol, older, has no field yet: these are absent too.
+        version = struct.unpack_from("<H", data, 0x206)[0]
+        known = next((stop for since, stop in _FIELDS_END if version < since), end)
+        raw = data[0x1F1 : min(end, known)]
         word = struct.Struct("<I").unpack_from
         late = raw.ljust(0x280 - 0x1F1, b"\0")
         at = {offset: int(word(late, offset - 0x1F1)[0]) for offset in range(0x214, 0x264, 4)}

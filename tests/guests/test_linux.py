@@ -194,3 +194,12 @@ def debian():
     found = fetched("linux")
     assert found is not None
     return found.files["vmlinuz"].read_bytes()
+
+
+def test_fields_that_an_older_protocol_does_not_have_are_not_read(make):
+    """iPXE says 2.07, and has code of its own where the payload's place would be."""
+    kernel = bytearray(make.bzimage(bytes(4096), version=0x0207, payload=bytes(4096)))
+    struct.pack_into("<II", kernel, 0x248, 0x2E303A31, 0x69666666)
+    header = linux.SetupHeader.parse(bytes(kernel))
+    assert (header.payload, header.preferred, header.init_size) == (range(1024, 1024), 0, 0)
+    linux.load(bytes(kernel), None, "", make.memory)
