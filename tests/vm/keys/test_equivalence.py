@@ -1,0 +1,144 @@
+"""Every way of virtualizing gives each access the architecture's verdict: exhaustively, then on random programs."""
+
+import os
+from contextlib import suppress
+from itertools import product
+
+import pytest
+
+from labkit.vm.keys import (
+    CLASSES,
+    DuplicateEntries,
+    KeyVirtualizer,
+    NoVirtualization,
+    Retranslation,
+    class_of,
+)
+from labkit.vm.keys.programs import Program, run
+from labkit.vm.machine.access_rights import Access
+from labkit.vm.machine.protection_keys import KeyRegister
+from labkit.vm.machine.tlb import Entry, Fault
+
+WAYS = [KeyVirtualizer, Retranslation, DuplicateEntries, NoVirtualization]
+ACCESSES = int(os.environ.get("LABKIT_KEYS_ACCESSES", "60000"))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_all_combinations(way):
+    cases = 0
+    for ar, pl, key, keys_on in product(range(8), range(4), [None, *range(8)], (True, False)):
+        unit = way()
+        unit.set_keys_on(keys_on)
+        unit.insert(Entry(1, 1, ar, pl, key=7))
+        if key is not None:
+            unit.set_register(3, KeyRegister(7, key))
+        for g, access in product(range(4), Access):
+            unit.set_level(g)
+            assert unit.access(1, access) is unit.expected(1, access).fault, (ar, pl, key, keys_on, g, access)
+            cases += 1
+    assert cases == 8 * 4 * 9 * 2 * 4 * 3
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_bits_behind_rights_are_looked_at_last(way):
+    for ar, pl, g, access in product(range(8), range(4), range(4), Access):
+        for bits in product((False, True), repeat=3):
+            unit = way()
+            unit.set_register(0, KeyRegister(2))
+            unit.insert(Entry(1, 1, ar, pl, 2, *bits))
+            unit.set_level(g)
+            assert unit.access(1, access) is unit.expected(1, access).fault
+
+
+def test_from_every_level_to_every_level_with_the_key_loaded():
+    """The registers are made for one level and rewritten for another, rather than loaded there."""
+    for ar, pl, before, after in product(range(8), range(4), range(4), range(4)):
+        unit = KeyVirtualizer()
+        unit.set_register(0, KeyRegister(2))
+        unit.insert(Entry(1, 1, ar, pl, 2))
+        unit.set_level(before)
+        for access in Access:
+            unit.access(1, access)
+        unit.set_level(after)
+        for access in Access:
+            assert unit.access(1, access) is unit.expected(1, access).fault
+
+
+def test_the_hardware_never_has_rights_that_depend_on_the_level():
+    for ar, pl in product(range(8), range(4)):
+        shadow = KeyVirtualizer().shadow_entry(Entry(1, 1, ar, pl))
+        assert shadow.rights < 4
+        assert shadow.level == 3
+
+
+def test_there_are_26_classes():
+    assert len(CLASSES) == 26
+    assert class_of(2, 0) == class_of(4, 0) == class_of(6, 0)
+    assert len({class_of(7, pl) for pl in range(4)}) == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("keys", [8, 64, 1024])  # half, four and sixty-four times the sixteen registers
+def test_random_programs(way, keys):
+    program = Program(seed=keys, keys=keys, accesses=ACCESSES // 12)
+    outcome = run(way(), program)
+    assert not outcome.mismatches, outcome.mismatches[0]
+    assert outcome.accesses == program.accesses
+    assert len(outcome.faults) >= 7, "not every kind of fault was met"
+
+
+@pytest.mark.parametrize("times", [4, 64])
+def test_more_keys_than_the_hardware_has_registers(times):
+    """The guest has registers for all of its keys, the hardware for some: the rest are hidden misses."""
+    unit = KeyVirtualizer(registers=16, guest_registers=16 * times)
+    outcome = run(unit, Program(seed=times, keys=16 * times, accesses=ACCESSES // 12))
+    assert not outcome.mismatches
+    assert unit.counts.key_misses > 100
+
+
+def test_random_programs_with_few_shadow_keys():
+    """Shadow keys are recycled all the time."""
+    unit = KeyVirtualizer(registers=4, entries=16, guest_registers=16, shadow_keys=6)
+    outcome = run(unit, Program(seed=3, keys=24, accesses=5000))
+    assert not outcome.mismatches
+    assert unit.counts.recycled > 100
+
+
+class Stale(KeyVirtualizer):
+    """Does not purge the entries of a recycled key."""
+
+    def _recycle(self, key):
+        del self._key_for[self.uses.pop(key)]
+
+
+class Lazy(KeyVirtualizer):
+    """Leaves the key registers as they are when the level changes."""
+
+    def level_changed(self):
+        pass
+
+
+class Generous(KeyVirtualizer):
+    """Forgets that the guest's own key may disable something."""
+
+    def shadow_register(self, shadow_key):
+        made = super().shadow_register(shadow_key)
+        return made and KeyRegister(shadow_key, self.uses[shadow_key][1].denied(self.level))
+
+
+@pytest.mark.parametrize("wrong", [Stale, Lazy, Generous])
+def test_a_planted_bug_is_found(wrong):
+    unit = wrong(registers=4, entries=16, guest_registers=16, shadow_keys=6)
+    with suppress(RuntimeError, KeyError):  # a hardware fault that nothing mends
+        assert run(unit, Program(seed=3, keys=24, accesses=5000)).mismatches
+
+
+def test_recycling_purges_only_what_held_the_key():
+    unit = KeyVirtualizer(shadow_keys=2)
+    for page, key in ((1, 1), (2, 2), (3, 3)):
+        unit.set_register(key, KeyRegister(key))
+        unit.insert(Entry(page, page, 2, 3, key))
+        assert unit.access(page, Access.READ) is Fault.NONE
+    assert (unit.counts.recycled, unit.counts.entry_purges) == (1, 1)
+    assert unit.hardware.tlb.find(1) is None
+    assert unit.hardware.tlb.find(2)
