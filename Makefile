@@ -49,6 +49,7 @@ $(VENV)/lab.stamp: $(VENV)/python.stamp requirements.lock pyproject.toml
 	@echo "installing what labkit needs (about a minute the first time)"
 	@$(INSTALL) -r requirements.lock
 	@$(INSTALL) --no-deps --editable .
+	@$(BIN)/labkit doctor > /dev/null || $(BIN)/labkit doctor
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/lab.stamp requirements-dev.lock

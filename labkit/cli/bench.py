@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from labkit.cli.errors import DONE, CommandError, complain
+from labkit.cli.first_start import announce
 
 if TYPE_CHECKING:
     from labkit.bench.figure import Figure
@@ -60,6 +61,7 @@ def timeline(*, rounds: int, as_json: bool) -> int:
 def _report(
     name: str, rounds: int, as_json: bool, measure: Callable[[], Sequence["Figure"]], **more: object
 ) -> int:
+    announce()
     try:
         figures = measure()
     except (RuntimeError, ValueError) as error:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from labkit.cli.errors import DONE, OTHER_END
+from labkit.cli.first_start import announce
 from labkit.cli.table import table
 
 __all__ = ["Check", "checks", "doctor"]
@@ -90,6 +91,7 @@ def _hooks() -> Check:
     try:
         from labkit.vm.machine.probes.compiled import load
 
+        announce()
         _, kept = load()
     except Exception as error:  # noqa: BLE001 (as above)
         return Check(what, False, _first_line(error), "report it")

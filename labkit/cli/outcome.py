@@ -10,6 +10,8 @@ __all__ = ["Outcome"]
 
 _OFF = {"halted", "idle", "reset"}
 """How a guest that was not told when to stop ends by itself."""
+ENOUGH_FOR_A_PACE = 1_000_000
+"""Instructions; fewer take a time that says nothing about speed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +69,13 @@ class Outcome:
 
     def closing_line(self) -> str:
         """Why it ended, and what it cost."""
-        why = "" if self.reason == "instructions" else f"{self.message or self.reason} after "
         exits = sum(self.exits.values())
-        return (
-            f"{why}{self.instructions:,} instruction{'s'[: self.instructions != 1]} in {self.seconds:.2f} s:"
-            f" {self.mips:,.0f} MIPS, {exits:,} exit{'s'[: exits != 1]}"
+        pace = f", {self.mips:,.0f} MIPS" if self.instructions >= ENOUGH_FOR_A_PACE else ""
+        cost = (
+            f"{self.instructions:,} instruction{'s'[: self.instructions != 1]} in {self.seconds:.2f} s{pace},"
+            f" {exits:,} exit{'s'[: exits != 1]}"
         )
+        return cost if self.reason == "instructions" else f"{self.message or self.reason} ({cost})"
 
     def shortfall(self) -> str:
         """What was asked for and did not come to pass; empty if nothing."""

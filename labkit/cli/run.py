@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Protocol
 from labkit.cli.console import Conversation, Serial, Stream
 from labkit.cli.errors import CommandError, complain
 from labkit.cli.fetch import obtain
+from labkit.cli.first_start import announce
 from labkit.cli.interrupt import Interrupts
 from labkit.cli.keyboard import INPUT, Keyboard
 from labkit.cli.outcome import Outcome
@@ -193,6 +194,7 @@ def _prepare(request: Request) -> tuple[Request, PhysicalGround]:
         from labkit.vm.machine import Machine
         from labkit.vm.monitor import Monitor
 
+        announce()
         machine = Machine(memory=request.memory, clock=request.clock, disks=request.disks)
         machine.load(image)
         return request, PhysicalGround(machine, Monitor(machine, engine=PhysicalGround.engine))

@@ -126,8 +126,8 @@ def test_the_json_object_has_exactly_what_was_promised():
 
 def test_the_closing_line_says_why_and_how_much():
     line = outcome_of(ToyGround(), until_text="hello").closing_line()
-    assert line.startswith("text seen after 50 instructions in ")
-    assert line.endswith("3 exits")
+    assert line.startswith("text seen (50 instructions in ")
+    assert line.endswith(" s, 3 exits)")
 
 
 class Gone(io.BytesIO):

@@ -42,7 +42,7 @@ def read_until(stream, text: bytes) -> bytes:
 def test_a_guest_that_switches_itself_off():
     ran = run("hello")
     assert (ran.returncode, ran.stdout) == (0, b"hello\r\n")
-    assert b"switched itself off after 90 instructions" in ran.stderr
+    assert b"switched itself off (90 instructions in " in ran.stderr
 
 
 def test_a_triple_fault_is_an_end_with_a_reason():
@@ -97,7 +97,7 @@ def test_an_interrupt_ends_it_in_order(number: int, clock: str):
     process.send_signal(number)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert said.startswith(b"labkit: interrupted after ")
+    assert said.startswith(b"labkit: interrupted (")
     assert len(said.splitlines()) == 1
 
 

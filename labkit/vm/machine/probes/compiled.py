@@ -25,7 +25,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Entry", "Hook", "cfunc", "entry", "intrinsic", "ir", "load", "njit", "start_building", "types"]
+__all__ = ["Entry", "Hook", "cfunc", "entry", "intrinsic", "ir", "load", "njit", "ready", "start_building", "types"]
 
 HERE = Path(__file__).parent
 BESIDES = (HERE.parent / "clock.py",)  # what the sources import from elsewhere
@@ -165,6 +165,14 @@ def load() -> tuple[Any, bool]:
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     return engine, found
+
+
+def ready() -> bool:
+    """Whether `load` will find the functions compiled, in so far as a file of their name is there."""
+    import llvmlite.binding as llvm
+
+    name = _file_name(llvm)
+    return any((place / name).is_file() for place in _places())
 
 
 def _file_name(llvm: Any) -> str:
