@@ -7,7 +7,6 @@ An interrupt or a deadline that arises from a port access takes effect 512 instr
 of any block of code: so it falls on the same instruction however the code was cut into blocks.
 """
 
-import ctypes
 import hashlib
 import time
 from collections.abc import Sequence
@@ -19,9 +18,11 @@ from labkit.vm.machine import cpuid as model
 from labkit.vm.machine.board import Board
 from labkit.vm.machine.boot import BootImage, Symbol
 from labkit.vm.machine.checkpoints import Bookmark, Checkpoint, Checkpoints, Frames
-from labkit.vm.machine.clock import NS_PER_INSTRUCTION
 from labkit.vm.machine.devices.disk import Image
+from labkit.vm.machine.devices.rtc import START_TIME
+from labkit.vm.machine.guest_clock import GuestClock
 from labkit.vm.machine.memory import FRAME_SIZE, Memory
+from labkit.vm.machine.pace import Live, Pace, Skipping
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import pages
 from labkit.vm.machine.processor import NEVER, Processor
@@ -33,31 +34,13 @@ SETTLE = 512
 """Instructions between a port access and what it causes; no block of code is longer."""
 
 
-class _GuestClock:
-    """Guest time in nanoseconds, as devices read it."""
-
-    def __init__(self, processor: Processor, live: bool) -> None:
-        self._processor = processor
-        self._start = time.monotonic_ns()
-        self.live = live
-        if live:
-            cells = processor.cells
-            cells[c.LIVE], cells[c.LIVE_START] = 1, self._start
-            cells[c.HOST_TIME] = ctypes.cast(ctypes.CDLL(None).clock_gettime, ctypes.c_void_p).value
-
-    def now(self) -> int:
-        """Nanoseconds since the machine was made."""
-        if self.live:
-            return time.monotonic_ns() - self._start
-        return (self._processor.clock + self._processor.idle) * NS_PER_INSTRUCTION
-
-
 class Machine:
     """An ordinary PC with `memory` bytes of RAM.
 
     `clock` is "virtual" (guest time is a function of retired instructions) or "live" (the host's time);
-    `disks` are up to four images, bytes or paths, never written to. Raises `ValueError` for a wrong value,
-    `LayoutError` where the installed Unicorn is not the supported one.
+    `disks` are up to four images, bytes or paths, never written to. `start_time` is what its calendar
+    shows at first, in Unix seconds; by default the host's time on the live clock, a fixed one on the other.
+    Raises `ValueError` for a wrong value, `LayoutError` where the installed Unicorn is not the supported one.
     """
 
     def __init__(
@@ -66,13 +49,20 @@ class Machine:
         clock: str = "virtual",
         disks: Sequence[Image | None] = (),
         mmu: str = "labkit",
+        start_time: int | None = None,
     ) -> None:
         if clock not in ("virtual", "live"):
             raise ValueError(f"clock {clock!r}: give 'virtual' or 'live'")
         self.memory = Memory(memory)
         self.processor = Processor(self.memory, mmu)
-        self.clock = _GuestClock(self.processor, clock == "live")
-        self.board = _board(self.clock, memory, disks)
+        self.clock = GuestClock(self.processor, clock == "live")
+        if start_time is None:
+            start_time = int(time.time()) if clock == "live" else START_TIME
+        self.board = Board(self.clock, memory, disks=disks, start_time=start_time)
+        self.start_time = start_time
+        pace = Live if clock == "live" else Skipping
+        self.pace: Pace = pace(self.processor, self.board, self.clock)
+        """When time and input from outside come in; see pace.py."""
         self._disks = disks
         self.image: BootImage | None = None
         self.pin_at = NEVER
@@ -135,9 +125,8 @@ class Machine:
         self.pin_at = NEVER
 
     def device_deadline(self) -> int:
-        """The clock (instructions) at which a device next has something to do, on the virtual clock."""
-        at = self.board.deadline()
-        return NEVER if at is None else -(-at // NS_PER_INSTRUCTION) - self.processor.idle
+        """The clock (instructions) at which a device next has something to do."""
+        return self.clock.clock_at(self.board.deadline())
 
     # --- looking
 
@@ -250,7 +239,7 @@ class Machine:
 
     def copy(self) -> "Machine":
         """Another machine in the same state, with its own processor and memory and without checkpoints."""
-        twin = Machine(self.memory.size, disks=self._disks)
+        twin = Machine(self.memory.size, disks=self._disks, start_time=self.start_time)
         np.copyto(twin.memory.bytes, self.memory.bytes)
         twin.board.load(self.board.save())
         twin.processor.load(self.processor.save())
@@ -267,10 +256,3 @@ class Machine:
             pages.find_stale(self.processor.cells, first, from_where, marks.ctypes.data, count)
             self.processor.changed(frames[marks != 0].tolist())
         pages.copy(self.processor.cells, first, from_where, count)
-
-
-def _board(clock: _GuestClock, memory: int, disks: Sequence[Image | None]) -> Board:
-    """The board; on the live clock its calendar shows the host's time, otherwise a fixed one."""
-    if clock.live:
-        return Board(clock, memory, disks=disks, start_time=int(time.time()))
-    return Board(clock, memory, disks=disks)

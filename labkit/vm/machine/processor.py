@@ -36,7 +36,10 @@ MAX_TRIES = 16
 UNCACHED = 0xFFF  # generation of a page whose decoded blocks are not kept
 FETCH_STOPS = (c.Stop.PAGE_FAULT, c.Stop.NOWHERE)
 PREFIX_STOPS = (c.Stop.PARTIAL, c.Stop.SENSITIVE, c.Stop.BEFORE_REP, c.Stop.PAUSE)
-SAVED_CELLS = (c.CLOCK, c.BRANCHES, c.IDLE, c.BLOCK, c.BLOCK_SIZE, c.BLOCK_INFO, c.REP_START)
+SAVED_CELLS = (
+    c.CLOCK, c.BRANCHES, c.IDLE, c.BLOCK, c.BLOCK_SIZE, c.BLOCK_INFO, c.REP_START,
+    c.TIME_RATE, c.TIME_TICKS, c.TIME_CLOCK, c.OUTSIDE, c.CHECKED,
+)  # fmt: skip
 PortRead = Callable[[int, int], int]
 PortWrite = Callable[[int, int, int], None]
 CpuidCall = Callable[[int], tuple[int, int, int, int]]

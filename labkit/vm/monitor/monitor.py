@@ -4,7 +4,6 @@ devices that are due -> interrupt, if the guest can take one -> engine -> handle
 """
 
 import gc
-import time
 from collections.abc import Callable
 
 from labkit.vm.machine import Machine
@@ -27,9 +26,6 @@ BREATH = 20_000_000
 """Instructions after which Python gets a turn (Ctrl-C, a live clock's devices)."""
 LONGEST_STORM = 20_000
 """Faults in a row without a retired instruction that a guest is given."""
-LIVE_BREATH_NS = 2_000_000
-MIPS_GUESS = 100
-IDLE_SLEEP_NS = 5_000_000
 LONGEST_IDLE = 3600 * TSC_HZ
 """Instruction times (an hour) after which a halted guest with only masked timers is held to wait for ever."""
 
@@ -58,6 +54,9 @@ class Monitor:
         self._last_fault = ""
         self._shutdown = False
         self._storm = (-1, 0)  # clock, faults there
+        self._delivered_at = -1  # clock of the last event that was delivered
+        self.on_interrupt: Callable[[int], None] | None = None
+        """Called with the vector of each interrupt before it is delivered."""
         machine.board.reset_requested = self._on_reset
         self._wire_ports()
 
@@ -168,6 +167,7 @@ class Monitor:
         """Let due devices act, and hand over an interrupt that the guest can take now."""
         machine = self.machine
         processor, board = machine.processor, machine.board
+        machine.pace.arrive(processor.clock != self._delivered_at)
         at = board.deadline()
         if at is not None and machine.clock.now() >= at:
             self.counts["timer"] += 1
@@ -183,18 +183,15 @@ class Monitor:
         self.counts["interrupt"] += 1
         self.machine.halted = False
         self._emit(EventKind.INTERRUPT, vector)
+        if self.on_interrupt is not None:
+            self.on_interrupt(vector)
         if not self._deliver(lambda: self._delivery.interrupt(vector)):
             self._shut_down(f"interrupt {vector:x}h")
 
     def _deadlines(self, goal: int) -> tuple[int, int]:
-        machine = self.machine
-        clock = machine.processor.clock
-        exact = min(goal, self._stop_at, machine.pin_at)
-        if not machine.clock.live:
-            return min(exact, machine.device_deadline()), clock + BREATH
-        due = machine.board.deadline()
-        left = LIVE_BREATH_NS if due is None else min(max(due - machine.clock.now(), 0), LIVE_BREATH_NS)
-        return exact, clock + max(1000, left * MIPS_GUESS // 1000)
+        machine, pace = self.machine, self.machine.pace
+        exact = min(goal, self._stop_at, machine.pin_at, machine.device_deadline(), pace.exact())
+        return exact, min(machine.processor.clock + BREATH, pace.about())
 
     def _handle(self, found: Exit) -> Stop | None:
         kind = found.kind
@@ -255,6 +252,7 @@ class Monitor:
         return self._delivery.stored
 
     def _deliver(self, deliver: Callable[[], bool]) -> bool:
+        self._delivered_at = self.machine.processor.clock
         if self.on_delivery is None:
             return deliver()
         self.on_delivery(False)
@@ -274,33 +272,21 @@ class Monitor:
             return None
         if not processor.registers.eflags & 0x200:
             return self._end(StopReason.HALTED, "HLT with interrupts off: the guest has switched itself off")
-        start = processor.idle
+        start, asleep = processor.idle, machine.clock.ticks
         while not processor.interrupt_pin:
             if self._stop_at == 0:
                 return None  # asked to stop, from outside the guest
             machine.update_pin()
             if board.interrupt_pending():
                 break
-            if machine.clock.live:
-                self._doze()
-                continue
-            due = machine.device_deadline()
-            if due >= NEVER or processor.idle - start > LONGEST_IDLE:
+            due = board.deadline()
+            if due is not None and due <= machine.clock.now():
+                board.on_time(machine.clock.now())
+            elif not machine.pace.wait() or processor.idle - start > LONGEST_IDLE:
                 return self._end(StopReason.IDLE, "HLT, and no device will interrupt: it waits for input")
-            processor.skip(max(0, due - processor.clock))
-            board.on_time(machine.clock.now())
-        if processor.idle != start:
-            self._emit(EventKind.HALT, value=processor.idle - start)
+        if machine.clock.ticks != asleep:
+            self._emit(EventKind.HALT, value=machine.clock.ticks - asleep)
         return None
-
-    def _doze(self) -> None:
-        """Idle on the live clock: wait for the next device, or a while for input."""
-        board, clock = self.machine.board, self.machine.clock
-        due, now = board.deadline(), clock.now()
-        if due is not None and due <= now:
-            board.on_time(now)
-        else:
-            time.sleep(min(IDLE_SLEEP_NS if due is None else due - now, IDLE_SLEEP_NS) / 1e9)
 
     def _mmio(self, found: Exit) -> Stop | None:
         if found.write or not self.machine.board.steady(found.physical):  # the next is answered without exit

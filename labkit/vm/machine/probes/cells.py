@@ -64,9 +64,11 @@ ALIAS_TARGET = 48  # to this physical address
 MIXED = 49  # 1 once any frame holds code and data that is written
 MMIO = 50  # up to MMIO_RANGES pairs (first, last + 1) of physical pages, then 0
 MMIO_RANGES = 4
-LIVE = 58  # 1: time comes from the host
-LIVE_START = 59  # host nanoseconds at guest time 0
-HOST_TIME = 60  # clock_gettime
+TIME_RATE = 58  # guest ticks for 65536 instructions, see guest_clock.py
+TIME_TICKS = 59  # guest ticks, idle ones left out, at ...
+TIME_CLOCK = 60  # this clock
+OUTSIDE = 106  # how much of a recording has been given: what came from outside ...
+CHECKED = 107  # ... and what was compared
 LARGE = 63  # u8 per 2 MB of linear addresses: some translation there came from a large page
 ENGINE = 61  # uc_engine, for STOP_FUNCTION
 # --- counts
@@ -160,4 +162,5 @@ def new_cells() -> npt.NDArray[np.uint64]:
     cells = np.zeros(CELLS, np.uint64)
     cells[[DEADLINE, PAUSE, LIMIT]] = np.uint64(1 << 63)
     cells[ALLOW] = ALLOW_NONE
+    cells[TIME_RATE] = 1 << 16
     return cells

@@ -9,7 +9,7 @@ from typing import Any
 from labkit.vm.machine.probes.compiled import intrinsic, ir, types
 
 __all__ = [
-    "call_clock", "call_leave", "call_restore", "call_stop", "load8", "load16", "load32", "load64", "store8",
+    "call_leave", "call_restore", "call_stop", "load8", "load16", "load32", "load64", "store8",
     "store16", "store32", "store64",
 ]  # fmt: skip
 
@@ -56,17 +56,6 @@ def call_stop(_context: Any, function: Any, engine: Any) -> Any:
         return builder.call(builder.inttoptr(args[0], pointer), [args[1]])
 
     return types.uint32(types.uint64, types.uint64), codegen
-
-
-@intrinsic
-def call_clock(_context: Any, function: Any, clock: Any, result: Any) -> Any:
-    """Call `int clock_gettime(int clock, struct timespec *result)`."""
-
-    def codegen(_ctx: Any, builder: Any, _sig: Any, args: Any) -> Any:
-        pointer = ir.FunctionType(U32, [U32, U64]).as_pointer()
-        return builder.call(builder.inttoptr(args[0], pointer), [args[1], args[2]])
-
-    return types.uint32(types.uint64, types.uint32, types.uint64), codegen
 
 
 @intrinsic

@@ -2,13 +2,12 @@
 
 import numpy as np
 
-from labkit.vm.machine.clock import NS_PER_INSTRUCTION
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
 from labkit.vm.machine.probes.block import exact_clock, settle, settle_software
 from labkit.vm.machine.probes.compiled import cfunc, njit, types
 from labkit.vm.machine.probes.flags import mend_flags
-from labkit.vm.machine.probes.intrinsics import call_clock, call_stop, load32, load64, store32, store64
+from labkit.vm.machine.probes.intrinsics import call_stop, load32, store32, store64
 
 __all__ = ["exception_hook", "nothing_hook", "rdtsc_hook", "sysenter_hook"]
 
@@ -23,8 +22,6 @@ HFLAGS_KEEP = np.uint32(0xFFFFFFFF & ~(0x3 | 0x8 | 0x10 | 0x20 | 0x40))
 FLAT_CODE = np.uint32(0x00CF9B00)  # descriptor word 1: present, DPL 0, code, 4 GB
 FLAT_STACK = np.uint32(0x00CF9300)
 SEGMENT = 24
-MONOTONIC = 1  # CLOCK_MONOTONIC
-TIMESPEC = 8192 + 4096  # where in the scratch cells the host's time goes
 
 
 @cfunc(types.void(types.voidptr, types.uint32, CELLS_POINTER))
@@ -47,19 +44,12 @@ def exception_hook(_engine, vector, a):  # type: ignore[no-untyped-def]
     call_stop(a[c.STOP_FUNCTION], a[c.ENGINE])
 
 
-@njit()
-def _host_ticks(a):  # type: ignore[no-untyped-def]
-    result = a[c.SCRATCH] + U(TIMESPEC)
-    call_clock(a[c.HOST_TIME], np.uint32(MONOTONIC), result)
-    nanoseconds = load64(result) * U(1_000_000_000) + load64(result + U(8))
-    return (nanoseconds - a[c.LIVE_START]) // U(NS_PER_INSTRUCTION)
-
-
 @cfunc(types.int32(types.voidptr, CELLS_POINTER))
 def rdtsc_hook(_engine, a):  # type: ignore[no-untyped-def]
-    """RDTSC: retired instructions plus skipped idle time; on the live clock the host's time in that unit."""
+    """RDTSC: guest time in ticks, see guest_clock.py."""
     a[c.RDTSCS] += U(1)
-    ticks = _host_ticks(a) if a[c.LIVE] else exact_clock(a) + a[c.IDLE]
+    passed = ((exact_clock(a) - a[c.TIME_CLOCK]) * a[c.TIME_RATE]) >> U(16)
+    ticks = a[c.TIME_TICKS] + passed + a[c.IDLE]
     store64(a[c.ENV], ticks & MASK32)
     store64(a[c.ENV] + U(16), ticks >> U(32))
     return 1

@@ -1,0 +1,169 @@
+"""The pace of a machine: when, in instructions, the outside world reaches it: the host's time, and input.
+
+    Skipping   virtual clock: nothing comes from outside, and time in HLT is skipped
+    Live       guest time is drawn to the host's every 2 ms, and input arrives when somebody gives it
+
+All that is not a function of the instruction count enters the machine in `arrive` or `wait`, at an exact
+clock at which no event has been delivered yet: there a replay can stop and give the same (see labkit.vm.replay).
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from labkit.vm.machine.board import Board
+from labkit.vm.machine.clock import NS_PER_INSTRUCTION
+from labkit.vm.machine.guest_clock import GuestClock
+from labkit.vm.machine.processor import NEVER, Processor
+
+__all__ = ["KEYS", "SERIAL", "Live", "Pace", "Skipping", "give"]
+
+BREATH_TICKS = 2_000_000 // NS_PER_INSTRUCTION
+IDLE_SLEEP = 0.005
+LEAST_BREATH, FIRST_BREATH, LONGEST_BREATH = 1000, 100_000, 2_000_000
+LEAST_RATE, MOST_RATE = 1 << 8, 1 << 24
+VISITS = 16  # after so many services the host's clock is looked at, however few instructions have run
+SERIAL, KEYS = "serial", "keys"
+"""Kinds of input: bytes on the serial console, scancodes of the PS/2 keyboard."""
+
+
+class Pace(Protocol):
+    """What the monitor asks when it has the processor's attention."""
+
+    def exact(self) -> int:
+        """Clock at which `arrive` must be called, exactly."""
+        ...
+
+    def about(self) -> int:
+        """Clock at about which it should be called."""
+        ...
+
+    def arrive(self, fresh: bool) -> None:
+        """Let time and input in. `fresh`: no event has been delivered at this clock."""
+        ...
+
+    def wait(self) -> bool:
+        """The processor is halted: let time pass; False if nothing will ever happen."""
+        ...
+
+
+def give(board: Board, kind: str, data: bytes) -> None:
+    """Hand input to its device."""
+    if kind == SERIAL:
+        board.serial.type(data)
+    else:
+        board.keyboard.type(data)
+
+
+class Skipping:
+    """The virtual clock's pace."""
+
+    def __init__(self, processor: Processor, board: Board, clock: GuestClock) -> None:
+        self._processor, self._board, self._clock = processor, board, clock
+
+    def exact(self) -> int:
+        """Never."""
+        return NEVER
+
+    def about(self) -> int:
+        """Never."""
+        return NEVER
+
+    def arrive(self, fresh: bool) -> None:
+        """Nothing."""
+
+    def wait(self) -> bool:
+        """Skip the time to the next thing that a device does."""
+        due = self._clock.clock_at(self._board.deadline())
+        if due >= NEVER:
+            return False
+        self._processor.skip(max(0, due - self._processor.clock))
+        return True
+
+
+class Live:
+    """The host's pace. `type` and `press` may be called from any thread, and from a callback of a device."""
+
+    def __init__(self, processor: Processor, board: Board, clock: GuestClock) -> None:
+        self._processor, self._board, self._clock = processor, board, clock
+        self._origin = time.monotonic_ns() - clock.now()
+        self._given: deque[tuple[str, bytes]] = deque()
+        self._woken = threading.Event()
+        self._breath, self._visits = FIRST_BREATH, 0
+        self._last = (processor.clock, self._host())
+        self._about = processor.clock + FIRST_BREATH
+        self.on_anchor: Callable[[], None] | None = None
+        """Called when guest time has been drawn to the host's."""
+        self.on_input: Callable[[str, bytes], None] | None = None
+        """Called when input has been given to its device."""
+
+    def type(self, data: bytes) -> None:
+        """Bytes for the serial console; they arrive within milliseconds."""
+        self._give(SERIAL, data)
+
+    def press(self, scancodes: bytes) -> None:
+        """Scancodes (set 1) for the PS/2 keyboard."""
+        self._give(KEYS, scancodes)
+
+    def _give(self, kind: str, data: bytes) -> None:
+        self._given.append((kind, bytes(data)))
+        self._woken.set()
+
+    def _host(self) -> int:
+        return -((self._origin - time.monotonic_ns()) // NS_PER_INSTRUCTION)
+
+    def exact(self) -> int:
+        """Never."""
+        return NEVER
+
+    def about(self) -> int:
+        """When about 2 ms of the host have passed."""
+        return self._processor.clock + LEAST_BREATH if self._given else self._about
+
+    def arrive(self, fresh: bool) -> None:
+        """Draw guest time to the host's, when it is time for that; hand over input."""
+        self._visits += 1
+        if self._processor.clock < self._about and not self._given and self._visits % VISITS:
+            return
+        if fresh:
+            self._anchor()
+
+    def _anchor(self) -> None:
+        clock, host, guest = self._processor.clock, self._host(), self._clock.ticks
+        ran, passed = clock - self._last[0], host - self._last[1]
+        if not self._given and clock < self._about and passed < BREATH_TICKS:
+            return
+        rate = self._clock.rate
+        if ran > 0 and passed > 0:
+            rate = (passed << 16) // ran  # what it should have been
+            behind = passed - passed // 16 if guest <= host else max(passed - (guest - host), passed // 16)
+            rate = min(max(rate * behind // passed, LEAST_RATE), MOST_RATE)
+            self._breath = min(max(BREATH_TICKS * ran // passed, LEAST_BREATH), LONGEST_BREATH)
+        self._draw(max(host, guest), rate, host)
+
+    def _draw(self, ticks: int, rate: int, host: int) -> None:
+        clock = self._processor.clock
+        self._clock.anchor(ticks, rate)
+        self._last, self._about = (clock, host), clock + self._breath
+        if self.on_anchor is not None:
+            self.on_anchor()
+        while self._given:
+            kind, data = self._given.popleft()
+            give(self._board, kind, data)
+            if self.on_input is not None:
+                self.on_input(kind, data)
+
+    def wait(self) -> bool:
+        """Sleep until a device has something to do, or a while, or until there is input."""
+        due, host = self._board.deadline(), self._host()
+        due = None if due is None else -(-due // NS_PER_INSTRUCTION)
+        if self._given or (due is not None and due <= host):
+            self._draw(max(host, self._clock.ticks), self._clock.rate, host)
+            return True
+        left = IDLE_SLEEP if due is None else (due - host) * NS_PER_INSTRUCTION / 1e9
+        self._woken.clear()
+        if not self._given:
+            self._woken.wait(min(left, IDLE_SLEEP))
+        return True
