@@ -36,10 +36,6 @@ MAX_TRIES = 16
 UNCACHED = 0xFFF  # generation of a page whose decoded blocks are not kept
 FETCH_STOPS = (c.Stop.PAGE_FAULT, c.Stop.NOWHERE)
 PREFIX_STOPS = (c.Stop.PARTIAL, c.Stop.SENSITIVE, c.Stop.BEFORE_REP, c.Stop.PAUSE)
-SAVED_CELLS = (
-    c.CLOCK, c.BRANCHES, c.IDLE, c.BLOCK, c.BLOCK_SIZE, c.BLOCK_INFO, c.REP_START,
-    c.TIME_RATE, c.TIME_TICKS, c.TIME_CLOCK, c.OUTSIDE, c.CHECKED,
-)  # fmt: skip
 PortRead = Callable[[int, int], int]
 PortWrite = Callable[[int, int, int], None]
 CpuidCall = Callable[[int], tuple[int, int, int, int]]
@@ -383,13 +379,13 @@ class Processor:
     def save(self) -> bytes:
         """The whole processor between two instructions: registers, hidden parts, clock."""
         cells, layout = self.cells, self._core.emulator.layout
-        clock = (ctypes.c_uint64 * len(SAVED_CELLS))(*(cells[i] for i in SAVED_CELLS))
+        clock = (ctypes.c_uint64 * len(c.SAVED))(*(cells[i] for i in c.SAVED))
         return bytes(clock) + ctypes.string_at(layout.registers, layout.size)
 
     def load(self, saved: bytes) -> None:
         """Exact inverse of `save`. RAM is the caller's; translations of addresses are dropped."""
-        layout, split = self._core.emulator.layout, 8 * len(SAVED_CELLS)
-        for index, value in zip(SAVED_CELLS, memoryview(saved[:split]).cast("Q"), strict=True):
+        layout, split = self._core.emulator.layout, 8 * len(c.SAVED)
+        for index, value in zip(c.SAVED, memoryview(saved[:split]).cast("Q"), strict=True):
             self.cells[index] = value
         breakpoints = layout.debug + 64  # host pointers: four, they stay this process's own
         kept = ctypes.string_at(breakpoints, 32)

@@ -19,6 +19,7 @@ class StopReason(StrEnum):
     RESET = "reset"  # the guest has reset the machine
     NOWHERE = "nowhere"  # it went to where there is no memory
     STUCK = "stuck"  # fault after fault, and no instruction ever retires
+    DIVERGED = "diverged"  # a replay is not what was recorded
     FAILURE = "failure"  # the processor engine gave up
 
 

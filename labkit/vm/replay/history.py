@@ -22,7 +22,10 @@ from labkit.vm.machine.processor import NEVER
 from labkit.vm.machine.watch import Watch
 from labkit.vm.monitor import EventKind, Monitor, Stop, StopReason
 from labkit.vm.monitor.events import Row
+from labkit.vm.replay.errors import TimelineError
 from labkit.vm.replay.event_log import EventLog
+from labkit.vm.replay.outside import Outside
+from labkit.vm.replay.recording import Recording
 
 __all__ = ["EPOCH", "History", "Input"]
 
@@ -80,6 +83,8 @@ class History:
         self._printed: list[tuple[int, int]] = []  # clock, length of the console then
         self.torn = 0
         """How often a part of history was taken back (a run torn off)."""
+        self.outside: Outside | None = None
+        """The recording out of which comes what comes from outside."""
         self._recording = False
         self._applied = 0
         self._near: _Near | None = None
@@ -94,6 +99,10 @@ class History:
     def clock(self) -> int:
         """Where the machine stands."""
         return self.machine.processor.clock
+
+    def follow(self, recording: Recording) -> None:
+        """From the start on, what comes from outside comes out of a recording."""
+        self.outside = Outside(self.machine, self.monitor, recording)
 
     def _checkpoint(self) -> None:
         self.machine.checkpoint()
@@ -239,7 +248,9 @@ class History:
         del self.console[self._printed[-1][1] if self._printed else 0 :]
 
     def type(self, data: bytes) -> None:
-        """Input at the end of history."""
+        """Input at the end of history. Raises `TimelineError` for that of a recording."""
+        if self.outside is not None:
+            raise TimelineError("a recording has its own input: fork the timeline to type something else")
         self.goto(self.end)
         self._over = None
         self.inputs.append(Input(self.clock, data))

@@ -24,7 +24,10 @@ from labkit.vm.replay.disassembly import LONGEST, Line, disassemble
 from labkit.vm.replay.errors import TimelineError
 from labkit.vm.replay.event_log import EventLog
 from labkit.vm.replay.history import History
+from labkit.vm.replay.recipe import machine_of
+from labkit.vm.replay.recording import Recording
 from labkit.vm.replay.search import Write
+from labkit.vm.replay.spaced import spaced
 from labkit.vm.replay.symbols import Symbols
 from labkit.vm.replay.write_index import WriteIndex
 
@@ -65,6 +68,14 @@ class Timeline:
         machine = Machine(memory=memory)
         machine.load(guests.boot(name, memory=memory, append=append))
         return cls(machine, budget, name)
+
+    @classmethod
+    def open(cls, path: str, budget: int = 600 << 20) -> "Timeline":
+        """A recording before its first instruction; `run()` goes to its end. Raises `RecordingError`."""
+        recording = Recording.read(path)
+        made = cls(machine_of(recording), budget, recording.header.guest)
+        made._history.follow(recording)
+        return made
 
     # --- where we are
 
@@ -377,15 +388,11 @@ class Timeline:
     def __str__(self) -> str:
         checkpoints = self.machine.checkpoints
         return (
-            f"{self.name}: instructions {_spaced(self.start)}..{_spaced(self.end)}, "
-            f"at {_spaced(self.cursor)}; "
-            f"{_spaced(len(self.events))} events, {len(checkpoints)} checkpoints in "
+            f"{self.name}: instructions {spaced(self.start)}..{spaced(self.end)}, "
+            f"at {spaced(self.cursor)}; "
+            f"{spaced(len(self.events))} events, {len(checkpoints)} checkpoints in "
             f"{checkpoints.bytes >> 20} MB"
         )
-
-
-def _spaced(number: int) -> str:
-    return f"{number:,}".replace(",", " ")
 
 
 def _check(direction: int) -> None:

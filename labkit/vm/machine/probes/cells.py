@@ -124,6 +124,12 @@ FRAME_WRITABLE = 4  # some translation may allow writes
 FRAME_ROM = 8
 FRAME_BUCKET = 16  # writes to this ROM frame are dropped silently from now on
 
+SAVED = (
+    CLOCK, BRANCHES, IDLE, BLOCK, BLOCK_SIZE, BLOCK_INFO, REP_START, TIME_RATE, TIME_TICKS, TIME_CLOCK, OUTSIDE,
+    CHECKED,
+)  # fmt: skip
+"""Cells that belong to the processor's state."""
+
 ALLOW_ALL, ALLOW_NONE = (1 << 64) - 1, (1 << 64) - 2
 
 # physical addresses above 4 GB, where no 32-bit guest address can reach: pages of our own
