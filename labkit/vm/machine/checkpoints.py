@@ -13,7 +13,7 @@ So a checkpoint costs time and memory in proportion to the frames written, and a
 back by copying only the frames that differ from the present one.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,10 +30,11 @@ Frames = npt.NDArray[np.uint32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """The machine at one point: processor, devices, interrupt pin and halt, and which frames have changed."""
+    """The machine at one point: processor, TLB, devices, interrupt pin and halt, which frames have changed."""
 
     point: ExecutionPoint
     processor: bytes = field(repr=False)
+    tlb: bytes = field(repr=False)
     board: Any = field(repr=False)
     pin: tuple[int, int, int] = field(repr=False)
     frames: Frames = field(repr=False)
@@ -183,8 +184,7 @@ class Checkpoints:
                 self._pool.free(np.array([latest[f] for f in fresh if f in latest], np.int64))
                 latest.update(fresh)
             frames = np.fromiter(latest, np.uint32, len(latest))
-            old = self.list[number]
-            merged.append(Checkpoint(old.point, old.processor, old.board, old.pin, frames))
+            merged.append(replace(self.list[number], frames=frames))
             keys.append(frames.astype(np.int64) << 32 | new)
             all_slots.append(np.fromiter(latest.values(), np.int64, len(latest)))
             previous = number

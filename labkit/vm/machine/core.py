@@ -42,6 +42,8 @@ class Core:
         self.blocks = np.zeros(block.TABLE_ENTRIES, np.uint64)
         self.crossing = np.zeros(3 << block.CROSSING_BITS, np.uint64)
         self._large = np.zeros(2048, np.uint8)
+        self._translations = np.zeros(1 << 20, np.uint64)
+        self._listed = np.zeros(1 << 20, np.uint32)
         self._scratch = np.zeros(8192 + 4096 + 64, np.uint8)
         self._raw = (ctypes.c_uint8 * (c.ABOVE_SIZE + FRAME_SIZE))()
         self.above = self._map_memory()
@@ -63,6 +65,8 @@ class Core:
         a[c.ENV], a[c.OLD_EXCEPTION] = layout.registers, layout.old_exception
         a[c.IS_SOFTWARE], a[c.ERROR_CODE] = layout.is_software, layout.error_code
         a[c.PAGES], a[c.BLOCKS] = self.pages.ctypes.data, self.blocks.ctypes.data
+        a[c.TLB_LIST], a[c.TLB_EPOCH] = self._listed.ctypes.data, 1
+        a[c.TLB] = self._translations.ctypes.data if self.mmu == "labkit" else 0
         a[c.CROSSING], a[c.LARGE] = self.crossing.ctypes.data, self._large.ctypes.data
         a[c.SCRATCH] = self._scratch.ctypes.data
         a[c.STOP_FUNCTION], a[c.ENGINE] = self.emulator.stop_function, self.emulator.address
@@ -87,6 +91,11 @@ class Core:
         cells = self.cells
         cells[c.STOP] = 0
         error = self.emulator.start(self.registers.eip)
+        if cells[c.ATTENTION] & c.ATTENTION_FLUSHING:
+            block.end_flush(cells)
+        if cells[c.TLB_DROPPED]:
+            cells[c.TLB_DROPPED] = 0
+            self.flush_tlb()
         if error == OK:
             return int(cells[c.STOP])
         if error == EXCEPTION and cells[c.FAULT]:

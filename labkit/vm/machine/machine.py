@@ -166,8 +166,7 @@ class Machine:
         first = self._at < 0
         used = np.flatnonzero(pages.any(axis=1)).astype(np.uint32) if first else memory.dirty_frames()
         frames = used.copy()
-        pin = (int(self.processor.interrupt_pin), self.pin_at, int(self.halted))
-        made = Checkpoint(self.point, self.processor.save(), self.board.save(), pin, frames)
+        made = self._state(frames)
         self.checkpoints.add(made, pages)
         self._begin_epoch(len(self.checkpoints) - 1)
         return made
@@ -197,9 +196,7 @@ class Machine:
         target = self.checkpoints.list[number]
         frames = self._different(number)
         self._put_back(frames, self.checkpoints.sources(frames, number))
-        self.board.load(target.board)
-        self.processor.load(target.processor)
-        self._set_pin(target.pin)
+        self._become(target)
         self._begin_epoch(number)
 
     def _different(self, number: int) -> Frames:
@@ -214,9 +211,7 @@ class Machine:
         """Remember the machine beside the line of checkpoints: only what differs from the last one."""
         frames = self.memory.dirty_frames().copy()
         pages = self.memory.bytes.reshape(-1, FRAME_SIZE)[frames]
-        pin = (int(self.processor.interrupt_pin), self.pin_at, int(self.halted))
-        state = Checkpoint(self.point, self.processor.save(), self.board.save(), pin, frames)
-        return Bookmark(self._at, state, pages)
+        return Bookmark(self._at, self._state(frames), pages)
 
     def return_to(self, bookmark: Bookmark) -> None:
         """Make the machine what it was at a bookmark of its present line of checkpoints."""
@@ -225,12 +220,21 @@ class Machine:
         self._put_back(changed, self.checkpoints.sources(changed, bookmark.base))
         first = bookmark.pages.ctypes.data
         self._put_back(target.frames, np.arange(len(target.frames), dtype=np.uint64) * FRAME_SIZE + first)
-        self.board.load(target.board)
-        self.processor.load(target.processor)
-        self._set_pin(target.pin)
+        self._become(target)
         self._begin_epoch(bookmark.base)
         for frame in target.frames.tolist():
             self.memory.mark(frame)
+
+    def _state(self, frames: Frames) -> Checkpoint:
+        """All but RAM."""
+        processor, pin = self.processor, (int(self.processor.interrupt_pin), self.pin_at, int(self.halted))
+        return Checkpoint(self.point, processor.save(), processor.tlb.save(), self.board.save(), pin, frames)
+
+    def _become(self, state: Checkpoint) -> None:
+        self.board.load(state.board)
+        self.processor.load(state.processor)
+        self.processor.tlb.load(state.tlb)
+        self._set_pin(state.pin)
 
     def _set_pin(self, saved: tuple[int, int, int]) -> None:
         pin, self.pin_at, halted = saved
@@ -241,9 +245,7 @@ class Machine:
         """Another machine in the same state, with its own processor and memory and without checkpoints."""
         twin = Machine(self.memory.size, disks=self._disks, start_time=self.start_time)
         np.copyto(twin.memory.bytes, self.memory.bytes)
-        twin.board.load(self.board.save())
-        twin.processor.load(self.processor.save())
-        twin._set_pin((int(self.processor.interrupt_pin), self.pin_at, int(self.halted)))
+        twin._become(self._state(np.empty(0, np.uint32)))
         twin.image = self.image
         return twin
 

@@ -27,6 +27,7 @@ from labkit.vm.machine.probes import block, decode, fill
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes.emulator import HookedInstruction
 from labkit.vm.machine.state import ExecutionPoint
+from labkit.vm.machine.tlb_state import TlbState
 
 __all__ = ["NEVER", "Processor"]
 
@@ -59,6 +60,7 @@ class Processor:
         self._frames = CodeFrames(self._core)
         self._prefix = BlockPrefix(self._core)
         self.held_registers = HeldRegisters(self._core)
+        self.tlb = TlbState(self._core)
         self.array, self.cells = self._core.array, self._core.cells
         self.registers = self._core.registers
         self.read_port: PortRead = lambda _port, size: (1 << 8 * size) - 1
@@ -234,9 +236,8 @@ class Processor:
 
     def _see_progress(self) -> None:
         """Where Unicorn and labkit cut an instruction differently, pass the deadline: it cannot be met."""
-        at, tries = self._tries
         clock = int(self.cells[c.CLOCK])
-        self._tries = (clock, tries + 1 if clock == at else 0)
+        self._tries = (clock, self._tries[1] + 1 if clock == self._tries[0] else 0)
         if self._tries[1] > MAX_TRIES:
             self.counts["inexact"] += 1
             self._goal = clock + self._core.next_count()
@@ -324,7 +325,7 @@ class Processor:
         return self._core.code(start, size)
 
     def flush_tlb(self) -> None:
-        """Forget all translations of addresses (not of code)."""
+        """Let Unicorn forget all translations of addresses (not of code); the guest's TLB keeps its own."""
         self._core.flush_tlb()
 
     def flush_code(self) -> None:
@@ -387,8 +388,7 @@ class Processor:
         layout, split = self._core.emulator.layout, 8 * len(c.SAVED)
         for index, value in zip(c.SAVED, memoryview(saved[:split]).cast("Q"), strict=True):
             self.cells[index] = value
-        breakpoints = layout.debug + 64  # host pointers: four, they stay this process's own
-        kept = ctypes.string_at(breakpoints, 32)
+        kept = ctypes.string_at(breakpoints := layout.debug + 64, 32)  # host pointers: four, this process's own
         ctypes.memmove(layout.registers, saved[split:], layout.size)
         ctypes.memmove(breakpoints, kept, 32)
         self.held_registers.forget()

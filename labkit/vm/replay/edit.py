@@ -24,6 +24,8 @@ def edit(machine: Machine, registers: dict[str, int], memory: dict[int, bytes]) 
     for linear, data in memory.items():
         _set_memory(machine, linear, data)
         done.append(f"{len(data)} bytes at {linear:08x}")
+    if memory:
+        machine.processor.tlb.forget()  # it may have been a page table: who edits one wants to see it take effect
     return ", ".join(done)
 
 

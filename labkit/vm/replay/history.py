@@ -6,9 +6,6 @@ forward, with the same input at the same clocks. It records only at its end.
     what "the machine at clock n" is:   n instructions have retired, due devices have acted, an interrupt that
                                         can be taken has been delivered, input typed at n is there;
                                         a fault of the next instruction has not happened yet
-
-The TLB is in no checkpoint. A guest that changes a page-table entry and goes on with the old translation,
-without INVLPG, may therefore go another way when it is looked at; the manual promises it neither.
 """
 
 from bisect import bisect_left

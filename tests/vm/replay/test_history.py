@@ -217,9 +217,6 @@ class TestMaking:
         assert rich.last_writer(esp, 4) == poor.last_writer(esp, 4)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="what the TLB holds is in no checkpoint: looking around empties it, the guest's run does not"
-)
 def test_a_guest_that_lives_on_a_stale_translation(bare, timeline_of):
     table, page = 0x21000, 0x300000
     bare.put(0x20000, (table | 3).to_bytes(4, "little"))

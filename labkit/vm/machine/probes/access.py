@@ -9,7 +9,8 @@ from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes.compiled import entry
 from labkit.vm.machine.probes.intrinsics import load8, store8
 from labkit.vm.machine.probes.stores import note_store
-from labkit.vm.machine.probes.walk import WALK_FAULT, mark_dirty, translate
+from labkit.vm.machine.probes.tlb import lookup
+from labkit.vm.machine.probes.walk import WALK_FAULT, mark_dirty
 
 __all__ = ["FAULT", "frame_for_write", "read_linear", "write_linear"]
 
@@ -27,7 +28,7 @@ def read_linear(a, linear, size):  # type: ignore[no-untyped-def]
         address = (U(linear) + U(i)) & U(0xFFFFFFFF)
         if address & U(0xFFFFF000) != page:
             page = address & U(0xFFFFF000)
-            at = translate(a, page, False, False, False, True)
+            at = lookup(a, page, False, False, False)
             if at & U(WALK_FAULT):
                 return U(FAULT) | address << U(8) | (at & U(0x1F))
         physical = (at & FRAME) | (address & U(0xFFF))
@@ -39,7 +40,7 @@ def read_linear(a, linear, size):  # type: ignore[no-untyped-def]
 @entry("u64(cells, u64)")
 def frame_for_write(a, linear):  # type: ignore[no-untyped-def]
     """Physical address behind a linear one that is about to be written, or FAULT as `read_linear`."""
-    at = translate(a, U(linear) & U(0xFFFFF000), True, False, False, True)
+    at = lookup(a, U(linear) & U(0xFFFFF000), True, False, False)
     if at & U(WALK_FAULT):
         return U(FAULT) | U(linear) << U(8) | (at & U(0x1F))
     return (at & FRAME) | (U(linear) & U(0xFFF))

@@ -19,13 +19,12 @@ import numpy as np
 
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
-from labkit.vm.machine.probes.address import UNKNOWN, effective_address
 from labkit.vm.machine.probes.compiled import cfunc, entry, njit, types
 from labkit.vm.machine.probes.decode import (
     BRANCH,
     CX8,
+    FLUSHING,
     INFO_COUNT,
-    INVLPG,
     IO,
     REP,
     REP_FIRST,
@@ -39,11 +38,12 @@ from labkit.vm.machine.probes.decode import (
 from labkit.vm.machine.probes.flags import mend_flags
 from labkit.vm.machine.probes.intrinsics import call_stop, load8, load32, load64, store8, store32, store64
 from labkit.vm.machine.probes.store_target import changes_block
+from labkit.vm.machine.probes.tlb import flushed
 from labkit.vm.machine.probes.walk import WALK_FAULT, translate
 
 __all__ = [
     "CROSSING_BITS", "TABLE_ENTRIES", "accept", "block_bytes", "block_hook", "block_hook_native",
-    "exact_clock", "settle", "settle_software", "wide",
+    "end_flush", "exact_clock", "finish_flush", "settle", "settle_software", "wide",
 ]  # fmt: skip
 
 U = np.uint64
@@ -174,6 +174,27 @@ def accept(a, linear, size):  # type: ignore[no-untyped-def]
         store64(slot, load64(slot) & ~U(CX8))
 
 
+@njit()
+def finish_flush(a, linear):  # type: ignore[no-untyped-def]
+    """Carry out what the INVLPG or MOV to CR3 at the end of the block has flushed, if `linear` is behind it."""
+    size = a[c.BLOCK_SIZE]
+    if size == 0 or ((a[c.BLOCK] + size) & MASK32) != linear:
+        return
+    a[c.ATTENTION] &= ~U(c.ATTENTION_FLUSHING)
+    start = block_bytes(a, a[c.BLOCK], size)
+    last = boundary(start, size, wide(a), np.int64(a[c.BLOCK_INFO] & U(INFO_COUNT)) - 1)
+    if flushed(a, start + U(last)):
+        a[c.ATTENTION] |= U(c.ATTENTION_FLUSH)
+
+
+@entry("void(cells)")
+def end_flush(a):  # type: ignore[no-untyped-def]
+    """The processor has stopped: has the flush at the end of the block taken place, or will it not?"""
+    env = a[c.ENV]
+    finish_flush(a, (U(load32(env + U(layout.EIP))) + U(load32(env + U(layout.CS_BASE)))) & MASK32)
+    a[c.ATTENTION] &= ~U(c.ATTENTION_FLUSHING)
+
+
 @entry("void(cells, u64)")
 def settle(a, eip):  # type: ignore[no-untyped-def]
     """The current block was left at `eip` before its end: take back what has not retired."""
@@ -181,6 +202,8 @@ def settle(a, eip):  # type: ignore[no-untyped-def]
     if size == 0:
         return
     base = U(load32(a[c.ENV] + U(layout.CS_BASE)))
+    if a[c.ATTENTION] & U(c.ATTENTION_FLUSHING):
+        finish_flush(a, (eip + base) & MASK32)
     offset = (eip + base - a[c.BLOCK]) & MASK32
     if offset < size:
         done = retired_before(block_bytes(a, a[c.BLOCK], size), size, wide(a), offset)
@@ -266,28 +289,18 @@ def _restarted(a, linear, info):  # type: ignore[no-untyped-def]
     a[c.BLOCK_SIZE] = U(0)
 
 
-@njit()
-def _hit_large_page(a):  # type: ignore[no-untyped-def]
-    """The last block ended with INVLPG (which changes no register): does its page belong to a large one?"""
-    size = a[c.BLOCK_SIZE]
-    if size == 0:
-        return True
-    start = block_bytes(a, a[c.BLOCK], size)
-    last = boundary(start, size, wide(a), np.int64(a[c.BLOCK_INFO] & U(INFO_COUNT)) - 1)
-    address = effective_address(a, start + U(last))
-    return address == UNKNOWN or load8(a[c.LARGE] + (address >> U(21))) != 0
-
-
 @njit(inlining="never")
 def _attend(a, linear, size, info):  # type: ignore[no-untyped-def]
     """What the fast path found worth a look: 1 when the processor was stopped."""
     if a[c.MIXED]:
         _restarted(a, linear, info)
-    if a[c.ATTENTION] & U(c.ATTENTION_INVLPG):
-        a[c.ATTENTION] &= ~U(c.ATTENTION_INVLPG)
-        if _hit_large_page(a):
-            _stop(a, c.Stop.FLUSH)
-            return 1
+    if a[c.ATTENTION] & U(c.ATTENTION_FLUSHING):
+        finish_flush(a, linear)
+        a[c.ATTENTION] &= ~U(c.ATTENTION_FLUSHING)
+    if a[c.ATTENTION] & U(c.ATTENTION_FLUSH):
+        a[c.ATTENTION] &= ~U(c.ATTENTION_FLUSH)
+        _stop(a, c.Stop.FLUSH)
+        return 1
     clock = a[c.CLOCK]
     after = clock + (info & U(INFO_COUNT))
     if clock >= a[c.DEADLINE]:
@@ -316,8 +329,8 @@ def _attend(a, linear, size, info):  # type: ignore[no-untyped-def]
     if info & U(REP_FIRST) and a[c.BLOCK] != linear:
         continued = a[c.BLOCK_INFO] & U(REP) and a[c.BLOCK] + a[c.BLOCK_SIZE] == linear + size
         a[c.REP_START] = clock - U(1) if continued else clock
-    if info & U(INVLPG):
-        a[c.ATTENTION] |= U(c.ATTENTION_INVLPG)
+    if info & U(FLUSHING):
+        a[c.ATTENTION] |= U(c.ATTENTION_FLUSHING)
     a[c.LAST_ECX] = U(load32(env + U(8)))
     return 0
 

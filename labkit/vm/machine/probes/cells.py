@@ -31,7 +31,7 @@ ALLOW = 12  # the block at this address: its CMPXCHG8B has been seen to; ALLOW_A
 # --- stopping
 STOP = 13  # why the hook stopped the processor: a Stop
 INTR = 14  # 1: the interrupt pin is raised
-ATTENTION = 62  # INTR | MIXED << 1 | an INVLPG has run << 2: the fast path looks at this alone
+ATTENTION = 62  # ATTENTION_* bits: the fast path looks at this alone
 # --- faults and refused translations
 FAULT = 15  # why the fill refused: a Stop
 FAULT_PAGE = 16  # linear page
@@ -41,6 +41,15 @@ FAULT_ACCESS = 19  # 16 read, 17 write, 18 fetch
 VECTOR = 20  # exception or INT n that the processor raised
 SOFTWARE = 21  # 1: by INT n, INT3 or INTO
 ERROR = 22  # its error code
+# --- the guest's TLB (probes/tlb.py)
+TLB = 23  # u64 per linear page; 0 = Unicorn translates
+TLB_LIST = 24  # u32 linear pages that have an entry of this epoch
+TLB_COUNT = 25
+TLB_EPOCH = 26
+TLB_CR0 = 27  # the control registers (paging bits) that the entries were made under
+TLB_CR3 = 28
+TLB_CR4 = 29
+TLB_DROPPED = 83  # 1: a page fault has dropped an entry that Unicorn may still have
 # --- addresses (host) and sizes
 ENV = 30  # the processor's register file (CPUX86State)
 RAM = 31
@@ -81,7 +90,9 @@ BLOCK_COUNT = 69
 LAST_ECX = 71  # at the start of the last block, while there are mixed frames
 ALIAS_WRITTEN = 70  # 1: the redirected frame has been opened for writing
 
-ATTENTION_INTR, ATTENTION_MIXED, ATTENTION_INVLPG = 1, 2, 4
+ATTENTION_INTR, ATTENTION_MIXED = 1, 2
+ATTENTION_FLUSHING = 4  # the current block ends with INVLPG or MOV to CR3
+ATTENTION_FLUSH = 8  # INVLPG has hit a large page
 
 # --- observers (probes/watch.py): what is watched, and the clock of the first and last hit
 WATCH_FRAME = 72  # physical frame + 1 whose stores are noted, 0 = none

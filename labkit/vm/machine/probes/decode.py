@@ -16,7 +16,7 @@ from labkit.vm.machine.probes.compiled import entry, njit
 from labkit.vm.machine.probes.intrinsics import load8
 
 __all__ = [
-    "BRANCH", "CX8", "INFO_COUNT", "INVLPG", "IO", "LENGTH", "REP", "REP_FIRST", "SENSITIVE", "SYSENTER",
+    "BRANCH", "CX8", "FLUSHING", "INFO_COUNT", "IO", "LENGTH", "REP", "REP_FIRST", "SENSITIVE", "SYSENTER",
     "TSC", "boundary", "instruction", "retired_before", "survey",
 ]  # fmt: skip
 
@@ -79,8 +79,8 @@ TSC = 1 << 19  # RDTSC: checked against CR4.TSD
 SYSENTER = 1 << 20
 CX8 = 1 << 21  # CMPXCHG8B: Unicorn gives it stale flags unless it begins a block (see processor.py)
 REP_FIRST = 1 << 22  # block only: its first instruction is REP
-SENSITIVE = 1 << 23  # block only: one of IO, TSC, SYSENTER, INVLPG, or CX8 behind another instruction
-INVLPG = 1 << 15  # must forget a large page whole; Unicorn knows 4 KB pages only
+SENSITIVE = 1 << 23  # block only: one of IO, TSC, SYSENTER, FLUSHING, or CX8 behind another instruction
+FLUSHING = 1 << 15  # INVLPG, MOV to CR3: translations of addresses die
 INFO_COUNT = 0x3FF  # block only: number of instructions
 LENGTH = 0x1F
 
@@ -121,7 +121,9 @@ def instruction(p: Any, wide: Any) -> Any:
             i += np.uint64(1)
             attributes = np.uint8(MODRM if op2 == 0x38 else MODRM | IMM8)
         elif op2 == 0x01 and (load8(p + i) >> 3) & 7 == 7 and load8(p + i) < 0xC0:
-            kind = INVLPG
+            kind = FLUSHING
+        elif op2 == 0x22 and (load8(p + i) >> 3) & 7 == 3:
+            kind = FLUSHING
         elif op2 == 0x31:
             kind = TSC
         elif op2 == 0x34:
@@ -191,7 +193,7 @@ def survey(p: Any, size: Any, wide: Any) -> Any:
         if first and found & REP:
             kinds |= REP_FIRST
         kinds = (kinds & ~(BRANCH | REP)) | (found & ~LENGTH)
-        if found & (IO | TSC | SYSENTER | INVLPG) or (found & CX8 and not first):
+        if found & (IO | TSC | SYSENTER | FLUSHING) or (found & CX8 and not first):
             sensitive = SENSITIVE
         first = 0
         count += 1

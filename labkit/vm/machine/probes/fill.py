@@ -13,19 +13,13 @@ import numpy as np
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
 from labkit.vm.machine.probes.address import UNKNOWN, effective_address
-from labkit.vm.machine.probes.block import block_bytes, settle, wide
+from labkit.vm.machine.probes.block import block_bytes, finish_flush, settle, wide
 from labkit.vm.machine.probes.compiled import cfunc, njit, types
 from labkit.vm.machine.probes.decode import ONE, PREFIX
 from labkit.vm.machine.probes.flags import mend_flags
 from labkit.vm.machine.probes.intrinsics import load8, load16, load32, store8, store32, store64
-from labkit.vm.machine.probes.walk import (
-    WALK_EXECUTE,
-    WALK_FAULT,
-    WALK_LARGE,
-    WALK_WRITE,
-    mark_dirty,
-    translate,
-)
+from labkit.vm.machine.probes.tlb import drop_faulted, lookup
+from labkit.vm.machine.probes.walk import WALK_EXECUTE, WALK_FAULT, WALK_LARGE, WALK_WRITE, mark_dirty
 
 __all__ = ["tlb_fill"]
 
@@ -59,6 +53,12 @@ def _refuse(a, why, va, physical, code, access):  # type: ignore[no-untyped-def]
 
 
 @njit()
+def _linear_eip(a):  # type: ignore[no-untyped-def]
+    env = a[c.ENV]
+    return (U(load32(env + U(layout.EIP))) + U(load32(env + U(layout.CS_BASE)))) & U(0xFFFFFFFF)
+
+
+@njit()
 def _within(page, base, limit):  # type: ignore[no-untyped-def]
     return (base & U(0xFFFFF000)) <= page <= base + limit
 
@@ -77,7 +77,7 @@ def _system_access(a, page):  # type: ignore[no-untyped-def]
         or _within(page, U(load32(env + U(layout.TR_BASE))), U(load32(env + U(layout.TR_LIMIT))))
     ):
         return False
-    start = (U(load32(env + U(layout.EIP))) + U(load32(env + U(layout.CS_BASE)))) & U(0xFFFFFFFF)
+    start = _linear_eip(a)
     at, short = start, wide(a) == 0
     op, op2 = np.uint8(0), np.uint8(0)
     for _ in range(15):
@@ -204,10 +204,14 @@ def _fill(a, va, access, result):  # type: ignore[no-untyped-def]
     va &= U(0xFFFFFFFF)  # an access that runs past 4 GB goes on at 0; Unicorn asks for the page above
     fetch, write = access == FETCH, access == WRITE
     user = (load32(a[c.ENV] + U(layout.HFLAGS)) & np.uint32(3)) == 3
-    granted = translate(a, va, write, fetch, user, True)
+    if fetch and a[c.ATTENTION] & U(c.ATTENTION_FLUSHING):
+        finish_flush(a, _linear_eip(a))
+    granted = lookup(a, va, write, fetch, user)
     if granted & U(WALK_FAULT) and user and not fetch and _system_access(a, va):
-        granted = translate(a, va, write, fetch, False, True)
+        granted = lookup(a, va, write, fetch, False)
     if granted & U(WALK_FAULT):
+        if not fetch or va == _linear_eip(a) & U(0xFFFFF000):  # and not a fetch ahead, which may come to nothing
+            drop_faulted(a, va)
         return _refuse(a, c.Stop.PAGE_FAULT, va, U(0), granted & U(0x1F), access)
     if granted & U(WALK_LARGE):  # 2 MB at least, maybe 4: note both halves
         half = a[c.LARGE] + ((va >> U(22)) << U(1))

@@ -16,7 +16,8 @@ from labkit.vm.machine.probes.address import UNKNOWN, effective_address
 from labkit.vm.machine.probes.compiled import njit
 from labkit.vm.machine.probes.decode import MODRM, ONE, PREFIX, TWO
 from labkit.vm.machine.probes.intrinsics import load8, load32
-from labkit.vm.machine.probes.walk import WALK_FAULT, translate
+from labkit.vm.machine.probes.tlb import look
+from labkit.vm.machine.probes.walk import WALK_FAULT
 
 __all__ = ["changes_block"]
 
@@ -57,7 +58,7 @@ def _kind(op, op2):  # type: ignore[no-untyped-def]
 
 @njit()
 def _physical(a, linear):  # type: ignore[no-untyped-def]
-    found = translate(a, linear & PAGE_MASK, False, False, False, False)
+    found = look(a, linear & PAGE_MASK)
     if found & U(WALK_FAULT):
         return ~U(0)
     return (found & FRAME_MASK) | (linear & U(0xFFF))

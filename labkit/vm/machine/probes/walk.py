@@ -28,6 +28,7 @@ FRAME_MASK = U(0x0000000FFFFFF000)
 ONES = U(0xFFFFFFFF)
 
 WALK_FAULT, WALK_READ, WALK_WRITE, WALK_EXECUTE, WALK_LARGE = 1 << 62, 1, 2, 4, 8
+WALK_USER, WALK_WRITABLE, WALK_DIRTY = 16, 32, 64  # what the entries say, whoever asks
 
 
 @njit()
@@ -147,4 +148,6 @@ def translate(a, va, write, fetch, user, touch):  # type: ignore[no-untyped-def]
         granted |= U(WALK_WRITE)
     if rights & NX:
         granted |= U(WALK_EXECUTE)
-    return page | granted | large
+    if changed & DIRTY:
+        granted |= U(WALK_DIRTY)
+    return page | granted | large | ((rights & USER) << U(2)) | ((rights & WRITE) << U(4))
