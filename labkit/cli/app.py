@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from labkit.cli import recordings
+
 __all__ = ["command"]
 
 app = typer.Typer(
@@ -17,6 +19,7 @@ app = typer.Typer(
 )
 bench = typer.Typer(help="Measure labkit beside something else.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(bench, name="bench")
+recordings.add_to(app)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Rounds = Annotated[int, typer.Option(min=1, max=99, help="Repetitions; medians are shown.")]

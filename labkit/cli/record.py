@@ -3,11 +3,11 @@
 import json
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from labkit.cli.errors import CommandError, complain
+from labkit.cli.first_start import announce
 from labkit.cli.request import Request
 from labkit.cli.run import PhysicalGround, perform, resolved
 
@@ -51,6 +51,7 @@ def record(request: Request, output: Path, *, as_json: bool) -> int:
         request.firmware_path,
     )  # fmt: skip
     try:
+        announce()
         machine = Machine(memory=request.memory, clock="live", disks=request.disks)
         machine.load(image)
         recorder = Recorder(machine, Monitor(machine), output, source, request.disks)
@@ -59,7 +60,7 @@ def record(request: Request, output: Path, *, as_json: bool) -> int:
     ground = _RecordingGround(recorder)
     with recorder:
         outcome = perform(request, ground, screen=False, out=None if as_json else sys.stdout.buffer)
-        recorder.finish(replace(ground.end, reason=outcome.reason))
+        recorder.finish(ground.end, outcome.reason)
     size, per = output.stat().st_size, 1000 * recorder.log_bytes / max(outcome.instructions, 1)
     if as_json:
         more = {"file": str(output), "bytes": size, "log_bytes": recorder.log_bytes,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from labkit.cli.console import Stream
 from labkit.cli.errors import DONE, INTERRUPTED, OTHER_END, PIPE_CLOSED, CommandError, complain
+from labkit.cli.first_start import announce
 from labkit.cli.interrupt import Interrupts
 from labkit.cli.progress import Bar
 from labkit.cli.request import Request
@@ -26,6 +27,7 @@ def opened(path: Path) -> "Replayer":
     from labkit.vm.replay import Replayer
 
     try:
+        announce()
         return Replayer.open(path)
     except (OSError, ValueError) as error:
         raise CommandError(_line(path, error)) from error
@@ -52,14 +54,15 @@ def replay(path: Path, *, verify: bool, until: int | None, live: Request | None,
     if stream and stream.broken:
         return PIPE_CLOSED
     whole = replayer.clock == goal and replayer.divergence is None
-    differences = [str(found) for found in replayer.verify()] if verify and whole and _comparable(replayer, goal) else []
+    comparable = verify and whole and goal == replayer.end and replayer.recording.end is not None
+    differences = [str(found) for found in replayer.verify()] if comparable else []
     if as_json and live is None:
         print(json.dumps({
             "file": str(path), "reason": str(stop.reason), "message": stop.message,
             "instructions": replayer.clock, "seconds": round(seconds, 6),
             "mips": round(replayer.clock / seconds / 1e6, 3) if seconds else 0,
             "recorded_instructions": replayer.end, "damage": damage, "divergence": _divergence(replayer),
-            "verified": verify and whole and _comparable(replayer, goal) and not differences,
+            "verified": comparable and not differences,
             "differences": differences,
             "ram_sha256": replayer.machine.ram_sha256(),
             "registers_sha256": replayer.machine.registers.sha256(),
@@ -70,13 +73,9 @@ def replay(path: Path, *, verify: bool, until: int | None, live: Request | None,
         complain(found)
     if interrupts.caught():
         return INTERRUPTED
-    if not whole or differences or (verify and not _comparable(replayer, goal)):
+    if not whole or differences or (verify and not comparable):
         return OTHER_END
     return DONE if live is None else _continue(replayer, live, as_json=as_json)
-
-
-def _comparable(replayer: "Replayer", goal: int) -> bool:
-    return goal == replayer.end and replayer.recording.end is not None
 
 
 def _divergence(replayer: "Replayer") -> dict[str, str | int] | None:

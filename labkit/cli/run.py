@@ -18,7 +18,7 @@ from labkit.cli.outcome import Outcome
 from labkit.cli.request import Request
 from labkit.cli.screen import ScreenWatch, run_watching
 
-__all__ = ["Ground", "perform", "run"]
+__all__ = ["Ground", "PhysicalGround", "perform", "resolved", "run"]
 
 
 class Ground(Protocol):
@@ -180,8 +180,8 @@ def _image(request: Request) -> tuple[Any, str]:
     return image, known.prompt
 
 
-def _prepare(request: Request) -> tuple[Request, PhysicalGround]:
-    """The machine with the guest in it; the request with the guest's own prompt filled in."""
+def resolved(request: Request) -> tuple[Request, Any]:
+    """The request with the guest's own prompt filled in, and the boot image. Raises CommandError, GuestError."""
     image, prompt = _image(request)
     if request.say and not request.after:
         if not prompt and not request.until:
@@ -190,6 +190,12 @@ def _prepare(request: Request) -> tuple[Request, PhysicalGround]:
                 "For a shell that prints '# ' write: --input-after '# '"
             )
         request = replace(request, after=prompt.encode() or request.until)
+    return request, image
+
+
+def _prepare(request: Request) -> tuple[Request, PhysicalGround]:
+    """The request, complete, and the machine with the guest in it."""
+    request, image = resolved(request)
     try:
         from labkit.vm.machine import Machine
         from labkit.vm.monitor import Monitor

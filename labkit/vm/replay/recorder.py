@@ -118,13 +118,13 @@ class Recorder:
         """As `Monitor.run`."""
         return self.monitor.run(instructions)
 
-    def finish(self, stop: Stop) -> End:
-        """Write the end, with the fingerprints of the machine as it stands, and close the file."""
+    def finish(self, stop: Stop, reason: str = "") -> End:
+        """Write the end, with fingerprints of the machine as it stands, and close; `reason` if not the stop's."""
         self.flush()
         machine, point = self.machine, self.machine.point
         end = End(
             point.instructions, point.branches, point.eip, machine.registers.sha256(), machine.ram_sha256(),
-            str(stop.reason), stop.message,
+            reason or str(stop.reason), stop.message,
         )  # fmt: skip
         self._file.write(chunk(b"E", msgspec.msgpack.encode(end)))
         self.close()

@@ -1,0 +1,92 @@
+"""`labkit record`, `replay` and `info` on our own kernel and on Linux."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = [sys.executable, "-m", "labkit"]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
+
+
+def labkit(*arguments: str, code: int = 0) -> dict:
+    ran = subprocess.run(
+        [*COMMAND, *arguments, "--json"], env=ENVIRONMENT, check=False, capture_output=True, timeout=240
+    )
+    assert ran.returncode == code, ran.stderr.decode()[-2000:]
+    return json.loads(ran.stdout) if ran.stdout else {"said": ran.stderr.decode()}
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = str(tmp_path_factory.mktemp("recordings") / "t.rec")
+    made = labkit("record", "teaching", "-o", path, "--until-text", "$ ", "--input", r"help\n")
+    assert made["clock"] == "live"
+    return path
+
+
+def test_what_was_recorded_is_verified_in_another_process(recording):
+    found = labkit("replay", recording, "--verify")
+    assert found["verified"]
+    assert found["divergence"] is None
+
+
+def test_info_says_what_it_holds(recording):
+    found = labkit("info", recording)
+    assert found["header"]["guest"] == "teaching"
+    assert found["entries"]["given"] == 1
+    assert found["end"]["reason"] == "requested"
+
+
+def test_a_part_and_then_live(recording):
+    found = labkit("replay", recording, "--until", "200k", "--go-live", "--input", r"echo li''ve\n",
+                   "--until-text", "li")  # fmt: skip
+    assert found["instructions"] > 200_000
+
+
+def test_what_is_no_recording(tmp_path):
+    file = tmp_path / "no.rec"
+    file.write_bytes(b"nothing of that kind")
+    assert "no recording" in labkit("replay", str(file), code=2)["said"]
+    assert "cannot be read" in labkit("info", str(tmp_path / "missing"), code=2)["said"]
+
+
+def test_beyond_the_end(recording):
+    assert "ends at" in labkit("replay", recording, "--until", "1e12", code=2)["said"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no signal 9 there")
+@pytest.mark.parametrize("seed", range(3))
+def test_a_recorder_that_is_killed_leaves_what_it_has_written(tmp_path, seed):
+    path = tmp_path / "killed.rec"
+    command = [*COMMAND, "record", "teaching", "-o", str(path), "--input", r"primes &\n", "--input-after", "$ "]
+    process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not path.exists() or path.stat().st_size < 20_000:
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(random.Random(seed).uniform(0, 0.5))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    found = labkit("replay", str(path))
+    assert found["damage"]
+    assert found["divergence"] is None
+    assert found["instructions"] == found["recorded_instructions"] > 0
+    labkit("replay", str(path), "--verify", code=1)
+
+
+@pytest.mark.guest("linux")
+@pytest.mark.slow
+def test_a_linux_session(tmp_path):
+    path = str(tmp_path / "linux.rec")
+    typed = r"dd if=/dev/urandom of=/tmp/r bs=1k count=8; sleep 0.1; md5sum /tmp/r; date; poweroff -f\n"
+    made = labkit("record", "linux", "-o", path, "--input", typed)
+    assert made["reason"] == "halted"
+    assert made["log_bytes_per_1000_instructions"] < 2
+    assert labkit("replay", path, "--verify")["verified"]
