@@ -22,6 +22,7 @@ COMPILER = "0.17.1"
 GUESTS = Path(__file__).parent
 KERNEL = GUESTS / "kernel"
 PROGRAMS = GUESTS / "programs"
+RINGS = GUESTS / "rings"
 
 # Pentium Pro instructions, no SSE: the kernel saves no SSE state. Nothing that needs a runtime of the host.
 FLAGS = (
@@ -74,6 +75,7 @@ def _program_names() -> list[str]:
 
 IMAGES: dict[str, Path] = {
     "teaching": KERNEL / "teaching.elf",
+    "rings": RINGS / "rings.elf",
     **{name: PROGRAMS / f"{name}.elf" for name in _program_names()},
 }
 """Name of each of our own guests, and its committed image."""
@@ -89,6 +91,8 @@ def build(name: str, output: Path) -> None:
     _check_compiler()
     if name == "teaching":
         _build_teaching(output)
+    elif name == "rings":
+        _compile(RINGS, ("start.S", "rings.c"), "rings.ld", output)
     else:
         _build_program(name, output)
 

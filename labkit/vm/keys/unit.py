@@ -57,6 +57,11 @@ class VirtualUnit(ABC):
         self.hardware.level = HARDWARE_LEVEL
         self.counts = Counts()
 
+    def attach(self, hardware: ProtectionUnit) -> None:
+        """Use this unit, as empty as the present one, from now on."""
+        hardware.level, hardware.keys_on = self.hardware.level, self.hardware.keys_on
+        self.hardware = hardware
+
     # --- privileged operations of the guest
 
     def insert(self, entry: Entry) -> None:

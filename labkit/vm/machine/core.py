@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from labkit.vm.machine.memory import FRAME_SIZE, Memory
-from labkit.vm.machine.probes import block, decode, fill, traps
+from labkit.vm.machine.probes import block, decode, fill, keyed_fill, traps, unit_fill
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes.emulator import (
     EXCEPTION,
@@ -25,12 +25,15 @@ from labkit.vm.machine.registers import RegisterFile
 __all__ = ["Core"]
 
 UD = 6
+FILLS = {"labkit": fill.tlb_fill, "keyed paging": keyed_fill.keyed_fill, "keys": unit_fill.unit_fill}
 
 
 class Core:
     """Engine, cells, registers and the tables of the compiled hooks, on a given memory."""
 
     def __init__(self, memory: Memory, mmu: str) -> None:
+        if mmu not in {*FILLS, "unicorn"}:
+            raise ValueError(f"mmu {mmu!r}: give one of {', '.join([*FILLS, 'unicorn'])}")
         self.memory, self.mmu = memory, mmu
         self.emulator = Emulator()
         fault_address_offset()  # a wheel without it is refused now, not at the first page fault
@@ -45,6 +48,7 @@ class Core:
         self._translations = np.zeros(1 << 20, np.uint64)
         self._listed = np.zeros(1 << 20, np.uint32)
         self._scratch = np.zeros(8192 + 4096 + 64, np.uint8)
+        self.protection = np.zeros(max(keyed_fill.SIZE, unit_fill.SIZE), np.uint64)
         self._raw = (ctypes.c_uint8 * (c.ABOVE_SIZE + FRAME_SIZE))()
         self.above = self._map_memory()
         self._fill_cells()
@@ -68,14 +72,15 @@ class Core:
         a[c.TLB_LIST], a[c.TLB_EPOCH] = self._listed.ctypes.data, 1
         a[c.TLB] = self._translations.ctypes.data if self.mmu == "labkit" else 0
         a[c.CROSSING], a[c.LARGE] = self.crossing.ctypes.data, self._large.ctypes.data
+        a[c.PROTECTION] = self.protection.ctypes.data
         a[c.SCRATCH] = self._scratch.ctypes.data
         a[c.STOP_FUNCTION], a[c.ENGINE] = self.emulator.stop_function, self.emulator.address
 
     def _hook(self, mmu: str) -> None:
-        if mmu == "labkit":
+        if mmu in FILLS:
             self.emulator.answer_translations()
-            self.hook(Hook.TLB_FILL, fill.tlb_fill)
-        self.hook(Hook.BLOCK, block.block_hook if mmu == "labkit" else block.block_hook_native)
+            self.hook(Hook.TLB_FILL, FILLS[mmu])
+        self.hook(Hook.BLOCK, block.block_hook if mmu in FILLS else block.block_hook_native)
         self.hook(Hook.EXCEPTION, traps.exception_hook)
         self.hook(Hook.INSTRUCTION, traps.rdtsc_hook, instruction=HookedInstruction.RDTSC)
         self.hook(Hook.INSTRUCTION, traps.sysenter_hook, instruction=HookedInstruction.SYSENTER)

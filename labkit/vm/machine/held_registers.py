@@ -34,7 +34,7 @@ class HeldRegisters:
 
     def _begin(self, page: int) -> None:
         core = self._core
-        found = find_leaving() if core.mmu == "labkit" else None
+        found = find_leaving() if core.mmu != "unicorn" else None
         if found is None:
             return
         a, emulator = core.array, core.emulator

@@ -243,7 +243,7 @@ class Machine:
 
     def copy(self) -> "Machine":
         """Another machine in the same state, with its own processor and memory and without checkpoints."""
-        twin = Machine(self.memory.size, disks=self._disks, start_time=self.start_time)
+        twin = Machine(self.memory.size, disks=self._disks, mmu=self.processor.mmu, start_time=self.start_time)
         np.copyto(twin.memory.bytes, self.memory.bytes)
         twin._become(self._state(np.empty(0, np.uint32)))
         twin.image = self.image

@@ -47,13 +47,13 @@ class Processor:
 
     `mmu="unicorn"` lets Unicorn translate addresses itself: slow, and without dirty tracking; it exists as
     the oracle for labkit's own paging unit. Device registers are then reached by `read_device`, `write_device`.
+    "keyed paging" checks user and supervisor by keys (probes/keyed_fill.py), "keys" is an Itanium-like protection
+    unit instead of paging (physical_unit.py).
 
     Raises `LayoutError` where the installed Unicorn is not the supported one, `ValueError` for another `mmu`.
     """
 
     def __init__(self, memory: Memory, mmu: str = "labkit") -> None:
-        if mmu not in {"labkit", "unicorn"}:
-            raise ValueError(f"mmu {mmu!r}: give 'labkit' or 'unicorn'")
         self.memory = memory
         self.mmu = mmu
         self._core = Core(memory, mmu)

@@ -1,0 +1,96 @@
+"""A guest in four rings on the processor: the same image on the real unit and on every virtual one."""
+
+import pytest
+
+from labkit.vm.keys import DuplicateEntries, KeyVirtualizer, NoVirtualization, Retranslation
+from labkit.vm.keys.operations import PRIVILEGED, Operation
+from labkit.vm.keys.rings import RINGS, Rings
+from labkit.vm.machine.tlb import Fault
+from labkit.vm.monitor.stop import StopReason
+
+ENDS = (StopReason.HALTED, StopReason.SHUTDOWN, StopReason.INSTRUCTIONS, StopReason.STUCK, StopReason.NOWHERE)
+RIGHT = "rings: 3822 trials, 0 wrong\nrings: 20 calls, the end\n"
+
+
+@pytest.mark.parametrize("way", [KeyVirtualizer, Retranslation, DuplicateEntries, NoVirtualization])
+def test_the_guest_finds_its_rules_kept(way):
+    rings = Rings(way())
+    stop = rings.monitor.run(50_000_000)
+    assert stop.reason is StopReason.HALTED
+    assert rings.text == RIGHT
+
+
+def test_every_way_ends_in_the_same_state():
+    states = set()
+    for unit in (KeyVirtualizer(), KeyVirtualizer(registers=3, entries=8, guest_registers=16), NoVirtualization()):
+        rings = Rings(unit)
+        rings.run()
+        states.add((rings.machine.processor.clock, rings.machine.ram_sha256(), rings.machine.registers.sha256()))
+    assert len(states) == 1
+
+
+def test_what_the_compiled_unit_refuses_is_what_the_model_says():
+    rings, seen = Rings(KeyVirtualizer()), set()
+
+    def note(address, access, refused, reflected):
+        verdict = rings.engine.physical.check(address >> 12, access).fault
+        seen.add((refused, reflected))
+        if reflected is not Fault.NONE:
+            assert verdict is refused
+            assert reflected is rings.unit.expected(address >> 12, access).fault
+
+    rings.engine.on_fault = note
+    rings.run()
+    assert {reflected for _, reflected in seen} == set(Fault)
+    assert (Fault.KEY_PERMISSION, Fault.ACCESS_RIGHTS) in seen  # the hardware's fault is not the guest's
+
+
+class Lazy(KeyVirtualizer):
+    """Leaves the key registers as they are when the level changes."""
+
+    def level_changed(self):
+        pass
+
+
+def test_a_unit_with_a_bug_is_found_by_the_guest():
+    rings = Rings(Lazy())
+    rings.monitor.run(5_000_000)
+    assert rings.text != RIGHT
+
+
+def test_a_change_of_level_touches_key_registers_only():
+    rings = Rings(KeyVirtualizer(), rounds=500, turns=20)
+    rings.run()
+    counts = rings.unit.counts
+    assert counts.level_changes > 1000
+    assert (counts.purges, counts.rewritten, counts.recycled) == (0, 0, 0)
+    assert counts.entry_purges == 40  # by the guest's own doing: it inserts its tried page anew
+
+
+def test_an_unknown_setting_is_refused():
+    with pytest.raises(ValueError, match="turns"):
+        Rings(KeyVirtualizer(), speed=3)
+
+
+def test_operations_are_those_of_the_header():
+    header = RINGS.with_name("unit.h").read_text()
+    for operation in Operation:
+        assert f"OP_{operation.name} = {operation.value}," in header
+    assert Operation.INSERT in PRIVILEGED
+    assert Operation.CALL not in PRIVILEGED
+
+
+def test_hostile_operands_do_not_end_the_run():
+    """Every operation with operands of all sizes, before the guest has a handler: it ends in a `Stop`."""
+    for operation in [*range(14), 99, 0xFFFFFFFF]:
+        for operand in (0, 5, 0xFFFFF, 0xFFFFFFFF):
+            rings = Rings(KeyVirtualizer())
+            code = b"".join(
+                bytes([0xB8 + register]) + value.to_bytes(4, "little")
+                for register, value in ((0, operation), (3, operand), (1, operand), (2, operand))
+            )
+            start = rings.machine.registers.eip
+            rings.machine.processor.write_physical(start, code + b"\xcd\x60\xf4")
+            stop = rings.monitor.run(2000)
+            assert stop.reason in ENDS, (operation, operand, stop)
+            rings.machine.processor.close()
