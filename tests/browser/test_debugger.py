@@ -94,6 +94,37 @@ def test_seeking_by_hand(lab_page):
     wait_for_clock(lab, int(end * 0.5))
 
 
+def test_fields_and_clicks_leave_the_keys_to_the_debugger(lab_page):
+    lab = opened(lab_page)
+    keyboard, here = lab.page.keyboard, clock(lab)
+    lab.page.locator(".lkd").focus()
+    for address in ("c0100000", "c0101000"):  # the second replaces the first
+        keyboard.press("m")
+        keyboard.type(address)
+        keyboard.press("Enter")
+        lab.page.get_by_text(f"{address[:4]} {address[4:]}", exact=True).first.wait_for()
+    lab.page.locator(".lkd .code .bp").last.click()
+    lab.page.locator(".lkd .code .bp[aria-pressed=true]").wait_for()
+    keyboard.press("5")
+    keyboard.press("Space")  # runs, and does not take the breakpoint away
+    lab.page.wait_for_function(f"() => Number(document.querySelector('.lkd .cur').ariaValueNow) > {here}")
+    keyboard.press("Space")
+    keyboard.press("g")
+    keyboard.type(str(here))
+    keyboard.press("Enter")
+    wait_for_clock(lab, here)
+    lab.page.locator(".lkd .code .bp[aria-pressed=true]").wait_for()
+    for accept, key in ((False, "Escape"), (True, "Enter")):  # neither writes an error to the console
+        lab.page.locator(".lkd .rg .vl").first.focus()
+        keyboard.press("e")
+        keyboard.type("1234")
+        keyboard.press(key)
+        assert lab.page.locator(".lkd .rg input").count() == 0
+        assert lab.page.evaluate("document.activeElement.closest('.rg') !== null")
+        assert lab.page.get_by_text("eax is 0000 1234").count() == 0 or accept
+    lab.page.get_by_text("eax is 0000 1234").wait_for()
+
+
 def test_the_console_answers(lab_page):
     lab = opened(lab_page)
     lab.page.locator(".lkd").focus()

@@ -19,6 +19,9 @@ EXCEPTION_NAMES = {
     16: "#MF floating point", 17: "#AC alignment check", 19: "#XM SIMD floating point",
 }  # fmt: skip
 
+DATA_PORTS = (0x2E8, 0x2F8, 0x3E8, 0x3F8)
+"""Where serial ports take and give characters; what goes through other ports is no text."""
+
 
 class EventKind(StrEnum):
     """What happened."""
@@ -66,15 +69,16 @@ class Event:
             return f"{access} {self.linear:08x} by {who}, {why}"
         if kind is EventKind.EXCEPTION:
             name = EXCEPTION_NAMES.get(number, f"vector {number}")
-            return f"{name}" + (f" error {value:x}h" if value else "")
+            return f"{name}" + (f" error {_h(value)}" if value else "")
         if kind in (EventKind.PORT_IN, EventKind.PORT_OUT):
-            return f"{number:x}h {'→' if kind is EventKind.PORT_IN else '←'} {value:x}h{_character(value)}"
+            character = _character(value) if number in DATA_PORTS else ""
+            return f"{_h(number)} {'→' if kind is EventKind.PORT_IN else '←'} {_h(value)}{character}"
         if kind in (EventKind.DEVICE_READ, EventKind.DEVICE_WRITE):
-            return f"{number:08x} {'→' if kind is EventKind.DEVICE_READ else '←'} {value:x}h"
+            return f"{number:08x}"  # what is transferred is known only when the instruction has run
         if kind is EventKind.INTERRUPT:
-            return f"vector {number:x}h{f', {self.note}' if self.note else ''}"
+            return f"vector {_h(number)}{f', {self.note}' if self.note else ''}"
         if kind is EventKind.SYSTEM_CALL:
-            return f"INT {number:x}h, eax {value:x}h"
+            return f"INT {_h(number)}, eax {_h(value)}"
         if kind is EventKind.HALT:
             return f"{value:,} instruction times skipped".replace(",", " ")
         return self.note or f"{number:08x}"
@@ -90,5 +94,12 @@ def from_row(row: Row) -> Event:
     return Event(ExecutionPoint(instructions, branches, eip), kind, number, value, linear, note)
 
 
+def _h(value: int) -> str:
+    """Hexadecimal that is no word: 0ah, where AH is a register."""
+    digits = f"{value:x}"
+    return f"{digits}h" if digits[0].isdecimal() else f"0{digits}h"
+
+
 def _character(value: int) -> str:
+    """A byte as the character that it is on a terminal; empty where it is none that can be seen."""
     return f" '{chr(value)}'" if 32 < value < 127 else ""

@@ -386,14 +386,22 @@ function render({ model, el }) {
   }
   function edit(row, name) {
     const value = row.querySelector(".vl"), input = h("input", { "aria-label": `new value of ${name}`, value: value.textContent });
-    const close = () => { input.remove(); value.hidden = false; value.focus(); };
+    let open = true; // taking a focused field away blurs it, and that closes it again
+    const close = () => {
+      if (!open) return;
+      open = false;
+      const focused = input === document.activeElement;
+      input.remove();
+      value.hidden = false;
+      if (focused) value.focus();
+    };
     input.lkDone = (accept) => {
       if (accept) send("edit", { name, text: input.value });
       close();
     };
     value.hidden = true;
     value.after(input);
-    input.addEventListener("blur", () => { if (input.isConnected) { input.remove(); value.hidden = false; } });
+    input.addEventListener("blur", close);
     input.select();
     input.focus();
   }
@@ -460,14 +468,15 @@ function render({ model, el }) {
     if (target.dataset.speed) send("speed", { to: Number(target.dataset.speed) });
     else perform(target);
     // A mouse click leaves the keys with the debugger, not with the button that was clicked.
-    if (event.detail > 0 && !target.closest(".rg,.code")) root.focus({ preventScroll: true });
+    // Else space, meant to run, would take the breakpoint away again that was just set.
+    if (event.detail > 0 && !target.closest(".rg")) root.focus({ preventScroll: true });
   });
   root.addEventListener("dblclick", (event) => {
     const row = event.target.closest(".rg tr");
     if (row && !row.querySelector(".vl").disabled) edit(row, row.querySelector(".vl").dataset.name);
   });
   filter.addEventListener("change", () => { send("filter", { name: filter.value }); root.focus({ preventScroll: true }); });
-  goTo.addEventListener("focus", () => goTo.select());
+  for (const field of [goTo, address]) field.addEventListener("focus", () => field.select());
   goTo.addEventListener("blur", () => { goTo.value = view.point; });
 
   // --- scrubbing: one seek at a time, always to where the pointer is now
