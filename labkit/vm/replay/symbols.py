@@ -16,7 +16,12 @@ class Symbols:
 
     def __init__(self, symbols: Iterable[Symbol]) -> None:
         self._symbols = sorted(symbols)
+        self._by_name = {symbol.name: symbol.address for symbol in reversed(self._symbols)}
         self._addresses = [symbol.address for symbol in self._symbols]
+
+    def address(self, name: str) -> int | None:
+        """Where a name is, the lowest place if there are several; None if unknown."""
+        return self._by_name.get(name)
 
     def name(self, linear: int) -> str | None:
         """Name of the code or data at an address, as name or name+offset; None if unknown."""

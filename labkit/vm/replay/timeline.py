@@ -367,6 +367,10 @@ class Timeline:
         """Name of the code or data at an address, as name or name+offset; None if unknown."""
         return self._symbols.name(linear)
 
+    def address_of(self, symbol: str) -> int | None:
+        """Where the guest has something of this name; None if nothing is known by it."""
+        return self._symbols.address(symbol)
+
     def disassemble(self, linear: int | None = None, before: int = 8, after: int = 16) -> list[Line]:
         """Instructions around an address, the cursor's by default."""
         wide = bool(self.machine.processor.registers.hflags & 0x10)

@@ -1,5 +1,7 @@
 """The listing: instructions around the next one, with done and next marked in words."""
 
+import re
+
 from labkit.vm.machine.state import Registers
 from labkit.vm.replay import Breakpoint, Timeline
 from labkit.vm.replay.disassembly import Line
@@ -12,6 +14,7 @@ __all__ = ["BEFORE", "ROWS", "code", "linear_eip", "listing", "stops_at"]
 ROWS = 14
 BEFORE = 6
 MARGIN = 2
+ADDRESS = re.compile(r"0x[0-9a-f]+")
 EXITS = {
     "in": "port in", "out": "port out", "insb": "port in", "outsb": "port out", "cpuid": "cpuid",
     "hlt": "halt", "int": "system call", "int1": "debug", "int3": "breakpoint", "sysenter": "system call",
@@ -59,7 +62,7 @@ def code(timeline: Timeline, state: State, registers: Registers) -> Code:
 def _row(timeline: Timeline, line: Line, state: State, registers: Registers) -> CodeRow:
     next_one, done = line.address == linear_eip(registers), line.address == state.done
     mark = "again" if next_one and done else "next" if next_one else "done" if done else ""
-    note, kind = _note(line, state, next_one=next_one, done=done)
+    note, kind = _note(timeline, line, state, next_one=next_one, done=done)
     label = line.symbol if line.symbol and "+" not in line.symbol else ""
     return CodeRow(
         line.address, hex32(line.address), line.bytes.hex(" "), line.mnemonic, operands(line.operands), mark,
@@ -67,7 +70,7 @@ def _row(timeline: Timeline, line: Line, state: State, registers: Registers) -> 
     )  # fmt: skip
 
 
-def _note(line: Line, state: State, *, next_one: bool, done: bool) -> tuple[str, str]:
+def _note(timeline: Timeline, line: Line, state: State, *, next_one: bool, done: bool) -> tuple[str, str]:
     """What the row says at its right end, and in whose colour."""
     if line.note:
         return str(line.note), "monitor"
@@ -78,7 +81,15 @@ def _note(line: Line, state: State, *, next_one: bool, done: bool) -> tuple[str,
         return f"{line.operands[:3]} write", "monitor"
     if mnemonic in EXITS:
         return EXITS[mnemonic], "monitor"
-    return "", ""
+    return _target(timeline, line), ""
+
+
+def _target(timeline: Timeline, line: Line) -> str:
+    """Whose beginning a call or jump goes to; nothing for a jump within a function."""
+    if not (line.mnemonic.startswith(("call", "j")) and ADDRESS.fullmatch(line.operands)):
+        return ""
+    name = timeline.symbol(int(line.operands, 16)) or ""
+    return "" if "+" in name else name
 
 
 def _accessed(state: State) -> str:

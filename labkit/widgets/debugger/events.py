@@ -1,10 +1,12 @@
 """The event pane, and the lanes and phases of the scrubber: the whole history on one line."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from labkit.vm.monitor import Event
+from labkit.vm.monitor.events import Row
 from labkit.vm.replay import EventLog, Timeline
 from labkit.widgets.debugger.model import EventRow, Events, Lane, Phase, Scrubber
 from labkit.widgets.debugger.state import State
@@ -32,18 +34,9 @@ def colour_of(kind: str) -> str:
 def events(timeline: Timeline, state: State, marks: "Marks") -> Events:
     """The events around the cursor, of the kind that is looked for."""
     log, clock = timeline.events, timeline.cursor
-    rows = tuple(_row(event, clock) for event in _around(log, clock, state.filter))
+    near = marks.around(log, clock, state.filter) if state.filter else log.around(clock, BEFORE, AFTER)
+    rows = tuple(_row(event, clock) for event in near)
     return Events(decimal(len(log)), rows, state.filter, marks.kinds(log))
-
-
-def _around(log: EventLog, clock: int, wanted: str) -> list[Event]:
-    """Up to BEFORE events up to the cursor and AFTER events behind it."""
-    reach = 1 if not wanted else 40
-    near = log.around(clock, BEFORE * reach, (AFTER + 1) * reach)
-    near = [event for event in near if not wanted or str(event.kind) == wanted]
-    behind = [event for event in near if event.point.instructions <= clock]
-    ahead = [event for event in near if event.point.instructions > clock]
-    return behind[-BEFORE:] + ahead[:AFTER]
 
 
 def _row(event: Event, clock: int) -> EventRow:
@@ -56,10 +49,14 @@ class Marks:
     """The events' places by lane, gathered once and extended as the history grows."""
 
     def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
         self._seen = 0
+        self._last: Row | None = None
         self._clocks: list[list[int]] = [[] for _ in LANES]
         self._bins: tuple[tuple[int, int, int], tuple[Lane, ...]] | None = None
-        self._kinds: dict[str, None] = {}
+        self._kinds: dict[str, list[int]] = {}
         self.firsts: dict[str, int] = {}
 
     def lanes(self, log: EventLog, start: int, end: int) -> tuple[Lane, ...]:
@@ -75,9 +72,11 @@ class Marks:
         return self._bins[1]
 
     def _gather(self, log: EventLog) -> None:
-        for row in log.rows[self._seen :]:
+        if self._seen and (len(log) < self._seen or log.rows[self._seen - 1] is not self._last):
+            self._forget()  # a run was torn off, and took events with it
+        for index, row in enumerate(log.rows[self._seen :], self._seen):
             at, kind = row[0], str(row[3])
-            self._kinds[kind] = None
+            self._kinds.setdefault(kind, []).append(index)
             lane = KINDS.get(kind)
             if lane is not None:
                 self._clocks[lane].append(at)
@@ -86,6 +85,14 @@ class Marks:
             if (lane == 1 and row[4] == SYSTEM_CALL) or (kind == "page fault" and row[5] & USER):
                 self.firsts.setdefault("user mode", at)
         self._seen = len(log)
+        self._last = log.rows[-1] if log.rows else None
+
+    def around(self, log: EventLog, clock: int, kind: str) -> list[Event]:
+        """Events of one kind: BEFORE up to a clock and AFTER behind it, however far they are."""
+        self._gather(log)
+        places = self._kinds.get(kind, [])
+        at = bisect_left(places, log.first_after(clock))
+        return [log[place] for place in places[max(at - BEFORE, 0) : at + AFTER]]
 
     def kinds(self, log: EventLog) -> tuple[str, ...]:
         """The kinds of events that there are."""

@@ -134,13 +134,14 @@ class Runner:
         limit = min(timeline.cursor + count, timeline.end)
         if self._hit(timeline, limit):
             return
-        if timeline.cursor >= timeline.end:
-            self.stop(f"{self._unmet(timeline)}the history ends here; run again, and the guest goes on")
-
-    def _unmet(self, timeline: Timeline) -> str:
+        if timeline.cursor < timeline.end:
+            return
         if self._target is not None:
-            return "that address was not reached: "
-        return "no breakpoint was met: " if timeline.breakpoints else ""
+            timeline.seek(self._session.state.before_clock)
+            self.stop("that address is not reached between here and the end of the history")
+            return
+        unmet = "no breakpoint was met: " if timeline.breakpoints else ""
+        self.stop(f"{unmet}the history ends here; run again, and the guest goes on")
 
     def _hit(self, timeline: Timeline, limit: int) -> bool:
         """Go to `limit`, or to a breakpoint before it."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from labkit.vm.machine.state import GENERAL
+from labkit.vm.monitor import EventKind
 from labkit.vm.replay import Timeline
 from labkit.vm.replay.search import Write
 from labkit.widgets.debugger.code import linear_eip
@@ -174,6 +175,7 @@ class Session:
     def _go(self, command: Command) -> None:
         """To a point, a share of the history, a named place, an event, or the next time at an address."""
         text, timeline = command.text.strip().lower(), self.timeline
+        symbol = timeline.address_of(command.text.strip())
         phases = self.marks.scrubber(timeline, self.state.places).phases
         named = {phase.name.lower(): phase.clock for phase in phases}
         try:
@@ -181,6 +183,10 @@ class Session:
                 self.goto(named[text])
             elif text in self.marks.kinds(timeline.events):
                 self.step_event(text, +1)
+            elif text in set(EventKind):
+                raise CommandError(f"no event of the kind {text!r} has happened in this history")
+            elif symbol is not None:
+                self.runner.begin_to(symbol)
             elif text.endswith("%"):
                 self.goto(timeline.start + int((timeline.end - timeline.start) * float(text[:-1]) / 100))
             elif text.startswith("0x") or text.endswith("h"):
@@ -192,7 +198,7 @@ class Session:
                 raise
             raise CommandError(
                 f"go to {command.text!r}? Write a point (338 214 006), a share (50%), an address "
-                "(c010 4a1fh), an event (page fault) or a name under the scrubber"
+                "(c010 4a1fh), a symbol, an event (page fault) or a name under the scrubber"
             ) from None
 
     # --- running
@@ -233,18 +239,23 @@ class Session:
     # --- looking
 
     def _memory(self, command: Command) -> None:
-        text = command.text.strip().lower()
+        text = command.text.strip()
         self.state = replace(self.state, memory=self._address(text) if text else None, answer=None)
         if text and self.timeline.read(self.state.memory or 0, 1) is None:
             self.tell(f"{hex32(self.state.memory or 0)} is not mapped here", "note")
 
     def _address(self, text: str) -> int:
-        if text in REGISTERS:
-            return int(getattr(self.timeline.registers, text))
+        if text.lower() in REGISTERS:
+            return int(getattr(self.timeline.registers, text.lower()))
         try:
             return parse_number(text, 16) & MASK
         except ValueError:
-            raise CommandError(f"address {text!r}: write it in hexadecimal, or name a register") from None
+            symbol = self.timeline.address_of(text)
+            if symbol is not None:
+                return symbol
+            raise CommandError(
+                f"address {text!r}: write it in hexadecimal, or name a register or a symbol"
+            ) from None
 
     def _writer(self, command: Command) -> None:
         address = (self.state.window if command.to is None else command.to) & MASK

@@ -12,3 +12,9 @@ def test_names():
     assert NAMES.name(0x3000 + 0x100000) == "last+100000h"
     assert NAMES.name(0x3000 + 0x100001) is None
     assert Symbols([]).name(5) is None
+
+
+def test_addresses():
+    assert NAMES.address("second") == 0x2000
+    assert NAMES.address("third") is None
+    assert Symbols([Symbol(2, "twice"), Symbol(1, "twice")]).address("twice") == 1

@@ -4,8 +4,10 @@ import time
 
 import pytest
 
-from labkit.vm.replay import Breakpoint
+from labkit.vm.monitor import EventKind
+from labkit.vm.replay import Breakpoint, EventLog
 from labkit.widgets.debugger.code import linear_eip
+from labkit.widgets.debugger.events import Marks
 from labkit.widgets.debugger.session import Session
 
 
@@ -123,6 +125,38 @@ def test_go_to_a_point_an_event_a_name_and_an_address(timeline):
     assert not list(timeline.breakpoints), "the way there leaves nothing behind"
 
 
+def test_go_to_a_symbol_and_look_at_one(timeline):
+    session = Session(timeline)
+    timeline.seek(timeline.start)
+    session.do({"do": "go", "text": "paging_init"})
+    run_out(session)
+    assert timeline.symbol(linear_eip(timeline.registers)) == "paging_init"
+    session.do({"do": "memory", "text": "boot_stack"})
+    assert session.view().memory.selected == timeline.address_of("boot_stack")
+
+
+def test_an_address_that_is_not_ahead_leaves_the_cursor_where_it_was(timeline):
+    session = Session(timeline)
+    timeline.seek(timeline.end // 2)
+    here = timeline.cursor
+    session.do({"do": "go", "text": "f0000000h"})
+    run_out(session)
+    assert "is not reached" in session.view().message
+    assert timeline.cursor == here
+    assert not list(timeline.breakpoints)
+
+
+def test_a_call_says_whom_it_calls(timeline):
+    session = Session(timeline)
+    timeline.seek(timeline.start)
+    session.do({"do": "go", "text": "paging_init"})
+    run_out(session)
+    session.do({"do": "back"})
+    row = next_row(session)
+    assert row.mnemonic == "call"
+    assert row.note == "paging_init"
+
+
 # --- what cannot be done is said
 
 
@@ -133,6 +167,7 @@ def test_go_to_a_point_an_event_a_name_and_an_address(timeline):
         ({"do": "seek", "to": -5}, "is not in this history"),
         ({"do": "seek"}, "a point is missing"),
         ({"do": "go", "text": "somewhere"}, "Write a point"),
+        ({"do": "go", "text": "rom write"}, "no event of the kind"),
         ({"do": "go", "text": "nan%"}, "Write a point"),
         ({"do": "go", "text": "1e999%"}, "Write a point"),
         ({"do": "memory", "text": "xyz"}, "hexadecimal"),
@@ -319,3 +354,24 @@ def test_screen_and_console(timeline):
     console = session.view().console
     assert console.name == "VGA screen"
     assert len(console.lines) == 25
+
+
+def test_a_rare_kind_is_shown_however_far_its_events_are(timeline):
+    session = Session(timeline)
+    rare = min(timeline.events.kinds().items(), key=lambda kind: kind[1])[0]
+    session.do({"do": "filter", "name": rare})
+    clocks = timeline.events.clocks(rare)
+    for clock in (timeline.start, timeline.end):
+        session.do({"do": "seek", "to": clock})
+        shown = [row.clock for row in session.view().events.rows]
+        assert shown == (clocks[-5:] if clock == timeline.end else clocks[:3])
+
+
+def test_marks_begin_anew_when_a_run_was_torn_off(timeline):
+    marks, log = Marks(), EventLog()
+    log.rows += timeline.events.rows
+    before = marks.kinds(log)
+    del log.rows[1:]
+    log.rows += [(*row[:3], EventKind.EDIT, *row[4:]) for row in timeline.events.rows]
+    assert marks.kinds(log) != before
+    assert [lane.count for lane in marks.lanes(log, 0, 1)] == [1]

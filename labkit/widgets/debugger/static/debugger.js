@@ -9,7 +9,7 @@ const SPEEDS = ["1 a second", "10 a second", "every event", "1 million a second"
 const KEYS = [
   ["←", "step back"], ["→", "step"], ["⇧←", "back to the event before"], ["⇧→", "on to the next event"],
   ["space", "run or pause"], ["1–5", "speed"], ["Home", "to the start"], ["End", "to the end of the history"],
-  ["g", "go to a point, address, event or name"], ["b", "breakpoint on or off: focused row, or next"],
+  ["g", "go to a point, address, symbol, event or name"], ["b", "breakpoint on or off: focused row, or next"],
   ["[", "back to the breakpoint before"], ["]", "on to the next breakpoint"], ["m", "memory at an address"],
   ["w", "who wrote the selected byte or register"], ["e", "edit the focused register (forks)"],
   ["t", "type to the console"], ["v", "serial console or VGA screen"], ["/", "choose the kind of event"],
@@ -88,7 +88,7 @@ function render({ model, el }) {
   const speeds = SPEEDS.map((name, i) => h("button", {
     type: "button", role: "radio", "data-speed": i + 1, "aria-label": `speed ${i + 1}: ${name}`, title: `${i + 1}: ${name}`,
   }, h("i", { style: `height:${3 * (i + 1)}px` })));
-  const goTo = h("input", { class: "m", "aria-label": "go to a point, address, event or name", "aria-keyshortcuts": "g", spellcheck: "false", autocomplete: "off" });
+  const goTo = h("input", { class: "m", "aria-label": "go to a point, address, symbol, event or name", "aria-keyshortcuts": "g", spellcheck: "false", autocomplete: "off" });
   const toolbar = h("div", { class: "bar", role: "toolbar", "aria-label": "moving in time" },
     h("div", { class: "g" },
       button("previous_event", "back event", "⇧←", "Shift+ArrowLeft"), button("back", "back", "←", "ArrowLeft"),
@@ -114,7 +114,7 @@ function render({ model, el }) {
   const where = h("span", { class: "s m" }), listing = h("ol", { class: "code m", "aria-label": "instructions" }), noCode = h("p", { class: "s", hidden: "" });
   const since = h("span", { class: "s" }), general = h("tbody"), system = h("tbody"), flags = h("p", { class: "s", style: "margin-top:8px" });
   const memoryWhere = h("span", { class: "s where" }), bytes = h("ol", { class: "mem m", "aria-label": "bytes" }), answer = h("p", { class: "s ans", role: "status", "aria-live": "polite" });
-  const address = h("input", { class: "m", "aria-label": "memory at: hexadecimal address or register; empty follows what is accessed", "aria-keyshortcuts": "m", placeholder: "address", spellcheck: "false", autocomplete: "off" });
+  const address = h("input", { class: "m", "aria-label": "memory at: hexadecimal address, register or symbol; empty follows what is accessed", "aria-keyshortcuts": "m", placeholder: "address", spellcheck: "false", autocomplete: "off" });
   const stack = h("tbody"), noStack = h("p", { class: "s", hidden: "" });
   const total = h("span", { class: "s" }), log = h("ol", { class: "ev m" });
   const filter = h("select", { "aria-label": "kind of event to step to", "aria-keyshortcuts": "/" });
