@@ -249,8 +249,7 @@ function render({ model, el }) {
   }
   function patchSystem(row, register) {
     patchRegister(row, register);
-    const settable = register.name.startsWith("cr");
-    row.vl.disabled = !settable;
+    row.vl.disabled = true; // no history is kept of these, and no edit is taken
     attr(row.was, "class", "s");
     text(row.was, register.was ? `± was ${register.was}` : register.note);
     attr(row.was, "title", row.was.lkText || null);
