@@ -4,7 +4,7 @@ from labkit.vm.machine import Machine
 from labkit.vm.machine.memory import FRAME_SIZE, ROM
 from labkit.vm.machine.paging import translate
 from labkit.vm.machine.state import GENERAL
-from labkit.vm.replay.errors import TimelineError
+from labkit.vm.replay.errors import TimelineError, whole
 
 __all__ = ["edit"]
 
@@ -18,10 +18,14 @@ def edit(machine: Machine, registers: dict[str, int], memory: dict[int, bytes]) 
     Of EFLAGS the status flags, DF and IF are taken, the others keep their values.
     """
     done = []
-    for name, value in registers.items():
-        _set_register(machine, name, value & 0xFFFFFFFF)
-        done.append(f"{name} = {value & 0xFFFFFFFF:08x}")
-    for linear, data in memory.items():
+    for name, given in registers.items():
+        value = whole(given, name) & 0xFFFFFFFF
+        _set_register(machine, name, value)
+        done.append(f"{name} = {value:08x}")
+    for address, data in memory.items():
+        if not isinstance(data, bytes | bytearray):
+            raise TimelineError(f"memory {data!r}: give bytes, such as b'\\x90' or value.to_bytes(4, 'little')")
+        linear = whole(address, "address") & 0xFFFFFFFF
         _set_memory(machine, linear, data)
         done.append(f"{len(data)} bytes at {linear:08x}")
     if memory:

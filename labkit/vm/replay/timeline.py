@@ -17,11 +17,11 @@ from labkit.vm.machine.memory import FRAME_SIZE
 from labkit.vm.machine.paging import Walk, translate, walk
 from labkit.vm.machine.state import GENERAL
 from labkit.vm.monitor import Event, EventKind, Stop
-from labkit.vm.replay import edit, finder, search
+from labkit.vm.replay import edit, finder, linear_memory, search
 from labkit.vm.replay.accesses import Access, accesses
 from labkit.vm.replay.breakpoints import Breakpoints, Hit, kind_named
 from labkit.vm.replay.disassembly import LONGEST, Line, disassemble
-from labkit.vm.replay.errors import TimelineError
+from labkit.vm.replay.errors import TimelineError, whole
 from labkit.vm.replay.event_log import EventLog
 from labkit.vm.replay.history import History
 from labkit.vm.replay.recipe import machine_of
@@ -127,10 +127,10 @@ class Timeline:
         `on_progress` is told the clock at each checkpoint. When the run is torn off by an exception (Ctrl-C),
         history ends at the last checkpoint. Raises `TimelineError` for a negative number or an empty text.
         """
-        if instructions is not None and index(instructions) < 0:
+        if instructions is not None and whole(instructions, "run for") < 0:
             raise TimelineError(f"run({instructions}): history only grows, give 0 or more instructions")
-        if until_text is not None and not until_text:
-            raise TimelineError("until_text is empty: give the text to wait for, or leave it out")
+        if until_text is not None and not (until_text and isinstance(until_text, str)):
+            raise TimelineError(f"until_text {until_text!r}: give the text to wait for, or leave it out")
         self.accesses = []
         return self._history.record(instructions, until_text.encode() if until_text else None, on_progress)
 
@@ -144,7 +144,7 @@ class Timeline:
     # --- moving
 
     def _inside(self, clock: int) -> int:
-        clock = index(clock)
+        clock = whole(clock, "instruction")
         if not self.start <= clock <= self.end:
             raise TimelineError(
                 f"instruction {clock} is outside this timeline: it goes from {self.start} to {self.end}"
@@ -162,7 +162,7 @@ class Timeline:
 
         Raises `TimelineError` at the end: run on first.
         """
-        if index(n) < 0:
+        if whole(n, "step") < 0:
             raise TimelineError(f"step({n}): give 0 or more instructions, or go back({-n})")
         if self.cursor + n > self.end:
             raise TimelineError(f"the timeline ends at instruction {self.end}: run on to make it longer")
@@ -197,7 +197,7 @@ class Timeline:
 
     def back(self, n: int = 1) -> None:
         """Go `n` instructions back. Raises `TimelineError` at the start."""
-        if index(n) < 0:
+        if whole(n, "back") < 0:
             raise TimelineError(f"back({n}): give 0 or more instructions, or step({-n})")
         if self.cursor - n < self.start:
             raise TimelineError(
@@ -239,7 +239,7 @@ class Timeline:
         watched address that is not mapped at the cursor.
         """
         _check(direction)
-        if limit is not None and index(limit) < 0:
+        if limit is not None and whole(limit, "limit") < 0:
             raise TimelineError(f"limit {limit}: give 0 or more instructions")
         cursor = self.cursor
         far = self.end if direction > 0 else self.start
@@ -261,17 +261,19 @@ class Timeline:
     # --- who wrote this?
 
     def last_writer(
-        self, linear: int, size: int = 1, on_progress: Callable[[int], None] | None = None
+        self, linear: int | str, size: int = 1, on_progress: Callable[[int], None] | None = None
     ) -> Write | None:
-        """The last store before the cursor to any of `size` bytes; None if it is older than the timeline.
+        """The last store before the cursor to any of `size` bytes, or change of the register of that name.
 
-        Delivery of an event stores as well (`Write.by_event`); the paging unit's accessed and dirty bits do
-        not count. A question that leads far back makes the index of writes first (see `index_writes`). Raises
-        `TimelineError` where no page of memory is mapped at the cursor.
+        None if it is older than the timeline. Delivery of an event stores as well (`Write.by_event`); the paging
+        unit's accessed and dirty bits do not count. A question that leads far back makes the index of writes
+        first (see `index_writes`). Raises `TimelineError` where no page of memory is mapped at the cursor.
         """
+        if isinstance(linear, str):
+            return self.last_register_writer(linear)
         if index(size) < 1:
             raise TimelineError(f"last_writer of {size} bytes: give 1 or more")
-        here, pieces = self.cursor, self._pieces(linear, size)
+        here, pieces = self.cursor, linear_memory.pieces(self.machine, linear, size)
         best: Write | None = None
         with self._history.staying():
             for at, physical, count in pieces:
@@ -323,35 +325,11 @@ class Timeline:
     def _physical(self, linear: int) -> int | None:
         return translate(self.machine.processor.registers, self.machine.memory, linear)
 
-    def _pieces(self, linear: int, size: int) -> list[tuple[int, int, int]]:
-        """A range by page: linear, physical, bytes. Raises `TimelineError` where there is no RAM."""
-        pieces = []
-        while size > 0:
-            linear &= 0xFFFFFFFF
-            count = min(size, FRAME_SIZE - linear % FRAME_SIZE)
-            physical = self._physical(linear)
-            if physical is None:
-                raise TimelineError(f"address {linear:08x} is not mapped at instruction {self.cursor}")
-            if physical >= self.machine.memory.size:
-                raise TimelineError(f"address {linear:08x} leads to {physical:08x}, where there is no memory")
-            pieces.append((linear, physical, count))
-            linear, size = linear + count, size - count
-        return pieces
-
     def read(self, linear: int, size: int) -> bytes | None:
         """Bytes at a linear address, without side effects; None where a page is not mapped."""
         if index(size) < 0:
             raise TimelineError(f"read of {size} bytes: give 0 or more")
-        parts, memory, registers = [], self.machine.memory, self.machine.processor.registers
-        while size > 0:
-            linear &= 0xFFFFFFFF
-            count = min(size, FRAME_SIZE - linear % FRAME_SIZE)
-            physical = translate(registers, memory, linear)
-            if physical is None:
-                return None
-            parts.append(memory.read(physical, count))
-            linear, size = linear + count, size - count
-        return b"".join(parts)
+        return linear_memory.read(self.machine, linear, size)
 
     def read_physical(self, address: int, size: int) -> bytes:
         """Bytes at a physical address; ones where there is no memory."""
@@ -361,7 +339,7 @@ class Timeline:
 
     def walk(self, linear: int) -> Walk:
         """The page walk of a linear address at the cursor."""
-        return walk(self.machine.processor.registers, self.machine.memory, linear)
+        return walk(self.machine.processor.registers, self.machine.memory, linear & 0xFFFFFFFF)
 
     def symbol(self, linear: int) -> str | None:
         """Name of the code or data at an address, as name or name+offset; None if unknown."""
@@ -393,8 +371,8 @@ class Timeline:
         checkpoints = self.machine.checkpoints
         return (
             f"{self.name}: instructions {spaced(self.start)}..{spaced(self.end)}, "
-            f"at {spaced(self.cursor)}; "
-            f"{spaced(len(self.events))} events, {len(checkpoints)} checkpoints in "
+            f"at {spaced(self.cursor)}; {spaced(len(self.events))} events, "
+            f"{len(checkpoints)} checkpoint{'s'[: len(checkpoints) != 1]} in "
             f"{checkpoints.bytes >> 20} MB"
         )
 

@@ -33,8 +33,10 @@ class Session:
     """A timeline, and what its viewer has asked for. `places` are named points of the history."""
 
     def __init__(self, timeline: Timeline, places: Mapping[str, int] | None = None) -> None:
+        if not isinstance(timeline, Timeline):
+            raise TypeError(f"{timeline!r} is no timeline: give one, such as Timeline.boot('teaching')")
         self.timeline = timeline
-        self.state = State(places=dict(places or {}))
+        self.state = State(places={name: int(place) for name, place in (places or {}).items()})
         self.marks = Marks()
         self.runner = Runner(self)
         self.seq = 0

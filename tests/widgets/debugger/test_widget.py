@@ -107,3 +107,8 @@ def test_copy_sends_a_face(timeline, name):
     tell(widget, do="copy", name=name, seq=1)
     assert widget.view["code"]["where"] in sent[0]["copy"]
     assert widget.view["seq"] == 1
+
+
+def test_what_is_no_timeline_is_refused():
+    with pytest.raises(TypeError, match=r"give one, such as Timeline\.boot"):
+        Debugger("linux")  # type: ignore[arg-type]
