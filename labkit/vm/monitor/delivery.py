@@ -25,6 +25,7 @@ DF, TS, NP, STACK, GP, PF = 8, 10, 11, 12, 13, 14
 CONTRIBUTORY = frozenset((0, 10, 11, 12, 13))
 TF, IF, NT, RF, VM = 0x100, 0x200, 0x4000, 0x10000, 0x20000
 AC = 0x40000
+ACCESSED, EXPAND_DOWN, BIG = 0x100, 0x400, 1 << 22  # in the second word of a data descriptor
 TASK_GATE, INTERRUPT_16, TRAP_16, INTERRUPT_32, TRAP_32 = 5, 6, 7, 14, 15
 
 
@@ -113,15 +114,22 @@ class Delivery:
             if virtual:
                 outer = [int(segments[i].selector) for i in (GS, FS, DS, ES)] + outer
             stack, pointer, stack_low, stack_high = self._inner_stack(level, external)
+            error_code = (stack & 0xFFFC) | external
+            limit = _limit(stack_low, stack_high)
+            _check_room(limit, stack_high, pointer, size, len(outer + frame), error_code)
             base = _base(stack_low, stack_high)
             big = stack_high & 1 << 22
             self._push(base, pointer, big, size, outer + frame)
-            registers.load_segment(SS, stack, stack_low, stack_high)
+            self._memory.mark_accessed(stack, stack_high)
+            registers.load_segment(SS, stack, stack_low, stack_high | ACCESSED)
         else:
             pointer = int(registers.general[4]) & 0xFFFFFFFF
             base, big = int(segments[SS].base), segments[SS].flags & 1 << 22
             outer = []
+            limit, high = int(segments[SS].limit), int(segments[SS].flags)
+            _check_room(limit, high, pointer, size, len(frame), external)
             self._push(base, pointer, big, size, frame)
+        self._memory.mark_accessed(selector, code_high)
         mask = 0xFFFFFFFF if big else 0xFFFF
         top = pointer - size * len(outer + frame)
         registers.general[4] = (pointer & ~mask) | (top & mask)
@@ -129,7 +137,7 @@ class Delivery:
             for index in (GS, FS, DS, ES):
                 registers.clear_segment(index)
         registers.eflags &= ~(TF | NT | RF | VM | (IF if kind in (INTERRUPT_32, INTERRUPT_16) else 0))
-        registers.load_segment(CS, (selector & ~3) | level, code_low, code_high)
+        registers.load_segment(CS, (selector & ~3) | level, code_low, code_high | ACCESSED)
         registers.eip = offset
         registers.derive(level)
 
@@ -205,3 +213,18 @@ def _double(first: int, second: int) -> bool:
 
 def _base(low: int, high: int) -> int:
     return (low >> 16) | (high & 0xFF) << 16 | (high & 0xFF000000)
+
+
+def _limit(low: int, high: int) -> int:
+    limit = (low & 0xFFFF) | (high & 0xF0000)
+    return limit << 12 | 0xFFF if high & 1 << 23 else limit
+
+
+def _check_room(limit: int, high: int, pointer: int, size: int, count: int, error: int) -> None:
+    """Raise #SS(`error`) where one of `count` pushes of `size` bytes would lie outside the stack segment."""
+    mask = 0xFFFFFFFF if high & BIG else 0xFFFF
+    for i in range(1, count + 1):
+        first = (pointer - size * i) & mask
+        last = first + size - 1
+        if last > mask or (first <= limit if high & EXPAND_DOWN else last > limit):
+            raise DeliveryFault(STACK, error)

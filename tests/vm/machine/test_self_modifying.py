@@ -75,3 +75,19 @@ def test_the_selfmod_guest_ends_the_same_with_stops_everywhere() -> None:
         return machine.ram_sha256(), machine.registers_sha256(), machine.processor.clock
 
     assert run(None) == run(7) == run(64)
+
+
+def test_an_accessed_bit_that_changes_an_instruction(bare):
+    table = 0x21000
+    bare.put(0x20000, (table | 3).to_bytes(4, "little"))
+    bare.put(table, b"".join((k << 12 | 3).to_bytes(4, "little") for k in range(1024)))
+    # the entry of 300000h is code as well: 03 00 add eax,[eax], once accessed 23 00 and eax,[eax]; then 30 00, ret
+    place = table + 4 * 0x300
+    bare.put(place + 4, b"\xc3\0\0\0")
+    code = bytes.fromhex("b800000200 0f22d8 0f20c0 0d00000080 0f22c0 b800000500 c70000010000")  # paging on
+    call = b"\xe8" + (place - 0x10000 - len(code) - 5).to_bytes(4, "little")
+    again = code + call + bytes.fromhex("89c3 b800000500 8b1500003000")
+    call = b"\xe8" + (place - 0x10000 - len(again) - 5).to_bytes(4, "little")
+    bare.run(again + call + b"\xf4")
+    assert bare.registers.general[3] == 0x50100  # added
+    assert bare.registers.general[0] == 0  # anded

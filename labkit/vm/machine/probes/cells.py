@@ -49,6 +49,7 @@ TLB_EPOCH = 26
 TLB_CR0 = 27  # the control registers (paging bits) that the entries were made under
 TLB_CR3 = 28
 TLB_CR4 = 29
+WALKED_CODE = 96  # frame + 1 that holds code, in which a walk has set an accessed or dirty bit; 0 = none
 TLB_DROPPED = 83  # 1: a page fault has dropped an entry that Unicorn may still have
 # --- addresses (host) and sizes
 ENV = 30  # the processor's register file (CPUX86State)

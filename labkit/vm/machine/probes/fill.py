@@ -209,6 +209,9 @@ def _fill(a, va, access, result):  # type: ignore[no-untyped-def]
     granted = lookup(a, va, write, fetch, user)
     if granted & U(WALK_FAULT) and user and not fetch and _system_access(a, va):
         granted = lookup(a, va, write, fetch, False)
+    if a[c.WALKED_CODE]:
+        frame, a[c.WALKED_CODE] = a[c.WALKED_CODE] - U(1), U(0)
+        return _refuse(a, c.Stop.CODE_WRITE, va, frame << U(12), U(0), access)
     if granted & U(WALK_FAULT):
         if not fetch or va == _linear_eip(a) & U(0xFFFFF000):  # and not a fetch ahead, which may come to nothing
             drop_faulted(a, va)

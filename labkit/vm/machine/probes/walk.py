@@ -61,6 +61,8 @@ def _set(a, physical, entry):  # type: ignore[no-untyped-def]
     if physical + U(4) <= a[c.RAM_SIZE]:
         store32(a[c.RAM] + physical, np.uint32(entry & ONES))
         mark_dirty(a, physical >> U(12))
+        if load8(a[c.FRAMES] + (physical >> U(12))) & (c.FRAME_CODE | c.FRAME_MIXED):
+            a[c.WALKED_CODE] = (physical >> U(12)) + U(1)
 
 
 @njit()
