@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from labkit.guests import elf, files, image, initrd, layout, linux, multiboot
+from labkit.guests import files, image, initrd, layout, linux, multiboot
 from labkit.guests.errors import GuestError
 from labkit.guests.fetch import fetched
 from labkit.vm.machine.boot import BootImage
@@ -131,9 +131,7 @@ def _first_words(program: Path) -> str:
 
 
 def _program(path: Path, options: _Options) -> BootImage:
-    if multiboot.is_multiboot(files.read(path)):
-        return image.load(path, memory=options.memory, cmdline=options.append, initrd=options.initrd)
-    return elf.load(path, options.memory)
+    return image.load(path, memory=options.memory, cmdline=options.append, initrd=options.initrd)
 
 
 def _teaching(options: _Options) -> BootImage:
@@ -156,6 +154,8 @@ def _linux_words(append: str, firmware_path: bool) -> str:
 
 
 def _memtest(options: _Options) -> BootImage:
+    if options.initrd is not None:
+        raise GuestError("memtest86+ takes no initrd; leave it out")
     words = f"{_MEMTEST_WORDS} {options.append}".strip()
     return linux.load(_parts("memtest86+")["memtest.bin"], None, words, options.memory)
 

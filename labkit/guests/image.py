@@ -36,7 +36,7 @@ def load(
     """The boot image of a file of any kind; `at` makes it a flat image at that address.
 
     For a Multiboot kernel the initrd is the first module. Raises GuestError when the file is of no known kind
-    and `at` is not given, when its kind takes no initrd, and for all that its loader refuses.
+    and `at` is not given, when its kind takes no initrd or command line, and for all that its loader refuses.
     """
     layout.check_memory(memory)
     data = files.read(source)
@@ -50,6 +50,8 @@ def load(
         raise GuestError(
             f"{files.name_of(source)} is a {kind}, which takes no initrd or modules; leave them out"
         )
+    if cmdline:
+        raise GuestError(f"{files.name_of(source)} is a {kind}, which takes no command line; leave it out")
     if kind is Kind.ELF:
         return elf.load(source, memory)
     if at is None:

@@ -88,3 +88,9 @@ def test_the_package_face():
 
     assert guests.fetch is fetch
     assert set(guests.__all__) == {"GuestError", "boot", "boot_files", "fetch", "names"}
+
+
+@pytest.mark.guest("memtest86+")
+def test_memtest_takes_no_initrd(make):
+    with pytest.raises(GuestError, match="takes no initrd"):
+        guests.boot("memtest86+", memory=make.memory, initrd=b"x")

@@ -54,6 +54,12 @@ def test_other_kinds_take_no_initrd(make, kind):
         image.load(forms(make)[kind], memory=make.memory, initrd=b"disk")
 
 
+@pytest.mark.parametrize("kind", [Kind.ELF, Kind.FLAT])
+def test_other_kinds_take_no_command_line(make, kind):
+    with pytest.raises(GuestError, match="takes no command line"):
+        image.load(forms(make)[kind], memory=make.memory, cmdline="quiet", at=0x100000 if kind is Kind.FLAT else None)
+
+
 def test_files_that_cannot_be_read(make, tmp_path):
     for path, words in ((tmp_path, "is not a file"), (tmp_path / "none", "does not exist")):
         with pytest.raises(GuestError, match=words):

@@ -209,7 +209,7 @@ class Monitor:
             self._rom_write(found)
         elif kind is ExitKind.NOWHERE:
             where = f"the guest jumped to {found.physical:08x}, where there is no memory"
-            return self._end(StopReason.NOWHERE, f"{where}; last event: {self._last_fault or 'none'}")
+            return self._end(StopReason.NOWHERE, where)
         elif kind is ExitKind.FAILURE:
             return self._end(StopReason.FAILURE, f"the processor engine stopped with error {found.address}")
         return None
