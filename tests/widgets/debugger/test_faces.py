@@ -106,9 +106,9 @@ def click(rng: random.Random, session: Session) -> dict[str, object]:
     more: dict[str, dict[str, Any]] = {
         "seek": {"to": rng.randint(-10, end + 10)},
         "speed": {"to": rng.randint(1, 5)},
-        "go": {"text": rng.choice(["50%", "", "0", "9" * 30, "interrupt", "c0100000h", "user mode", "%"])},
+        "go": {"text": rng.choice(["50%", "", "0", "9" * 30, "interrupt", "c0100000h", "user mode", "%", "idle_loop"])},
         "breakpoint": rng.choice([{}, *({"to": row.linear} for row in rows)]),
-        "memory": {"text": rng.choice(["", "esp", "eip", "0", "ffffffff", "c0100000", "?"])},
+        "memory": {"text": rng.choice(["", "esp", "eip", "0", "ffffffff", "c0100000", "?", "idle_loop"])},
         "writer": {"to": rng.choice([timeline.registers.esp, 0, 0xFFFFFFFF])},
         "register_writer": {"name": rng.choice(["eax", "flags", "esp", "cs"])},
         "type": {"text": rng.choice(["\n", "help\n"])},
