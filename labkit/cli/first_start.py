@@ -6,8 +6,11 @@ __all__ = ["announce"]
 
 
 def announce() -> None:
-    """One line on stderr where the next machine has to wait until what runs guests has been compiled."""
-    from labkit.vm.machine.probes.compiled import ready
+    """From now on, one line on stderr when what runs guests has to be compiled first."""
+    from labkit.vm.machine.probes import compiled
 
-    if not ready():
-        complain("compiling what runs guests, once on this machine: half a minute or so")
+    compiled.before_making = _tell
+
+
+def _tell() -> None:
+    complain("compiling what runs guests, once on this machine: half a minute or so")

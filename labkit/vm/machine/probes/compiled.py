@@ -25,7 +25,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Entry", "Hook", "cfunc", "entry", "intrinsic", "ir", "load", "njit", "ready", "start_building", "types"]
+__all__ = ["Entry", "Hook", "cfunc", "entry", "intrinsic", "ir", "load", "njit", "start_building", "types"]
 
 HERE = Path(__file__).parent
 BESIDES = (HERE.parent / "clock.py",)  # what the sources import from elsewhere
@@ -45,6 +45,8 @@ class _Unneeded:
 types: Any = _Unneeded()
 ir: Any = _Unneeded()
 intrinsic: Any = _Unneeded()
+before_making: Callable[[], None] | None = None
+"""Called before what takes half a minute, where somebody waits for it."""
 made: dict[str, Any] | None = None
 """By symbol what numba has made so far; None when nothing is to be made."""
 inlining_of: dict[str, str] = {}
@@ -167,14 +169,6 @@ def load() -> tuple[Any, bool]:
     return engine, found
 
 
-def ready() -> bool:
-    """Whether `load` will find the functions compiled, in so far as a file of their name is there."""
-    import llvmlite.binding as llvm
-
-    name = _file_name(llvm)
-    return any((place / name).is_file() for place in _places())
-
-
 def _file_name(llvm: Any) -> str:
     """Names all that the machine code depends on."""
     key = hashlib.sha256()
@@ -208,6 +202,8 @@ def _kept(name: str) -> tuple[bytes, bool]:
             continue
         if hashlib.sha256(data[DIGEST:]).digest() == data[:DIGEST]:
             return data[DIGEST:], True
+    if before_making is not None:
+        before_making()
     code = _make()
     for place in _places():
         if _keep(place, name, hashlib.sha256(code).digest() + code):
