@@ -186,6 +186,17 @@ def bench_timeline(rounds: Rounds = 3, json: Json = False) -> int:
     return timeline(rounds=rounds, as_json=json)
 
 
+@bench.command(name="keys")
+def bench_keys(
+    accesses: Annotated[int, typer.Option(min=1, help="Accesses of each random program.")] = 1_000_000,
+    json: Json = False,
+) -> int:
+    """Lab 2: TLB refills by shadow keys, by purging and by duplicate entries; verdicts; key pressure."""
+    from labkit.cli.bench import keys
+
+    return keys(accesses=accesses, as_json=json)
+
+
 @bench.command(name="ui")
 def bench_ui(
     presses: Annotated[int, typer.Option(min=2, help="Key presses that are measured.")] = 60,

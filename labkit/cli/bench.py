@@ -11,7 +11,7 @@ from labkit.cli.first_start import announce
 if TYPE_CHECKING:
     from labkit.bench.figure import Figure
 
-__all__ = ["boot", "engine", "timeline", "ui"]
+__all__ = ["boot", "engine", "keys", "timeline", "ui"]
 
 
 def engine(*, rounds: int, as_json: bool) -> int:
@@ -56,6 +56,13 @@ def timeline(*, rounds: int, as_json: bool) -> int:
 
     guest = "linux" if fetched("linux") else "teaching"
     return _report("timeline", rounds, as_json, lambda: measure(guest, rounds, complain), guest=guest)
+
+
+def keys(*, accesses: int, as_json: bool) -> int:
+    """What a privilege change costs when access rights are virtualized."""
+    from labkit.bench.keys import measure
+
+    return _report("keys", 1, as_json, lambda: measure(accesses, complain), accesses=accesses)
 
 
 def _report(
