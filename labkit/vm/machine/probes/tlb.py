@@ -149,6 +149,8 @@ def flushed(a, p):  # type: ignore[no-untyped-def]
 
     Neither changes a register that an address is made of.
     """
+    if a[c.TLB] == 0:
+        return False
     at = p
     while ONE[load8(at)] & PREFIX and at < p + U(14):
         at += U(1)
