@@ -146,6 +146,74 @@ def run(
 
 
 @app.command()
+def trace(
+    source: Annotated[str, typer.Argument(help="A guest's name; it runs on the virtual clock.")],
+    out: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Where the trace goes.")],
+    kind: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="parquet, text or champsim.")
+    ] = "parquet",
+    what: Annotated[
+        str, typer.Option(help="Of instructions, branches, memory, values, events, spaces, with commas.")
+    ] = "instructions,values,events,spaces",
+    window: Annotated[
+        list[str] | None, typer.Option(metavar="A:B", help="Only these execution points; may be repeated.")
+    ] = None,
+    events: Annotated[
+        list[str] | None, typer.Option(metavar="A:B", help="From event number A to before B.")
+    ] = None,
+    hit: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS#N+COUNT", help="COUNT instructions from the Nth at ADDRESS on."),
+    ] = None,
+    start_at: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="From each instruction at this address, ...")
+    ] = None,
+    stop_at: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="... to the next one at that.")
+    ] = None,
+    cpl: Annotated[list[int] | None, typer.Option(min=0, max=3, help="Only this privilege level.")] = None,
+    code: Annotated[
+        list[str] | None, typer.Option(metavar="A:B", help="Only code at these linear addresses.")
+    ] = None,
+    code_physical: Annotated[list[str] | None, typer.Option(metavar="A:B", help="... physical ones.")] = None,
+    data: Annotated[
+        list[str] | None, typer.Option(metavar="A:B", help="Only references to these physical addresses.")
+    ] = None,
+    space: Annotated[
+        list[str] | None, typer.Option(metavar="CR3", help="Only in this address space.")
+    ] = None,
+    every: Annotated[int, typer.Option(min=1, help="One instruction in so many.")] = 1,
+    period: Annotated[
+        str | None, typer.Option(metavar="N/M", help="The first N instructions of every M.")
+    ] = None,
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="Guest memory: 128M, 1G, ...")] = "128M",
+    append: Annotated[str, typer.Option(metavar="STR", help="Added to the kernel's command line.")] = "",
+    until_text: Annotated[
+        str | None, typer.Option(metavar="STR", help="The run ends when the console has printed this.")
+    ] = None,
+    limit: Annotated[
+        str | None, typer.Option("--for", metavar="INSTRUCTIONS", help="Only the first so many.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=999, help="Workers that share the run.")] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler; default: a cluster here.")
+    ] = None,
+    json: Json = False,
+) -> int:  # fmt: skip
+    """Trace a run: every instruction and memory reference, or what the parameters leave of them."""
+    from labkit.cli.trace import Wanted
+    from labkit.cli.trace import trace as run_trace
+    from labkit.cli.values import count, size
+
+    wanted = Wanted(
+        source, out, kind, size(memory), append, until_text, None if limit is None else count(limit),
+        window or [], events or [], hit or [], start_at, stop_at, what, cpl or [], code or [],
+        code_physical or [], data or [], space or [], every, period, jobs, scheduler,
+    )  # fmt: skip
+    return run_trace(wanted, as_json=json)
+
+
+@app.command()
 def lab(
     folder: Annotated[Path | None, typer.Argument(help="Where the notebooks are.")] = None,
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
@@ -195,6 +263,14 @@ def bench_keys(
     from labkit.cli.bench import keys
 
     return keys(accesses=accesses, as_json=json)
+
+
+@bench.command(name="trace")
+def bench_trace(rounds: Rounds = 3, json: Json = False) -> int:
+    """Every instruction and reference of a Linux boot, beside Python hooks and QEMU's instruction log."""
+    from labkit.cli.bench import trace
+
+    return trace(rounds=rounds, as_json=json)
 
 
 @bench.command(name="ui")

@@ -1,4 +1,4 @@
-"""`labkit bench engine | boot | ui`: measure, and show the figures as a table or as one JSON object."""
+"""`labkit bench engine | boot | timeline | trace | ui`: measure, and show the figures: a table or a JSON object."""
 
 import json
 import platform
@@ -11,7 +11,7 @@ from labkit.cli.first_start import announce
 if TYPE_CHECKING:
     from labkit.bench.figure import Figure
 
-__all__ = ["boot", "engine", "keys", "timeline", "ui"]
+__all__ = ["boot", "engine", "keys", "timeline", "trace", "ui"]
 
 
 def engine(*, rounds: int, as_json: bool) -> int:
@@ -63,6 +63,15 @@ def keys(*, accesses: int, as_json: bool) -> int:
     from labkit.bench.keys import measure
 
     return _report("keys", 1, as_json, lambda: measure(accesses, complain), accesses=accesses)
+
+
+def trace(*, rounds: int, as_json: bool) -> int:
+    """Tracing a boot."""
+    from labkit.bench.trace import measure
+    from labkit.guests.fetch import fetched
+
+    guest = "linux" if fetched("linux") else "teaching"
+    return _report("trace", rounds, as_json, lambda: measure(guest, rounds, complain), guest=guest)
 
 
 def _report(

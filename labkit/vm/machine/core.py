@@ -80,7 +80,9 @@ class Core:
         if mmu in FILLS:
             self.emulator.answer_translations()
             self.hook(Hook.TLB_FILL, FILLS[mmu])
-        self.hook(Hook.BLOCK, block.block_hook if mmu in FILLS else block.block_hook_native)
+        self._counting = self.hook(
+            Hook.BLOCK, block.block_hook if mmu in FILLS else block.block_hook_native
+        )
         self.hook(Hook.EXCEPTION, traps.exception_hook)
         self.hook(Hook.INSTRUCTION, traps.rdtsc_hook, instruction=HookedInstruction.RDTSC)
         self.hook(Hook.INSTRUCTION, traps.sysenter_hook, instruction=HookedInstruction.SYSENTER)
@@ -88,6 +90,12 @@ class Core:
     def hook(self, kind: int, function: Any, **over: Any) -> ctypes.c_size_t:
         """Add a compiled hook that works on the cells; see `Emulator.hook`."""
         return self.emulator.hook(kind, function, self.array.ctypes.data, **over)
+
+    def count_with(self, function: Any) -> None:
+        """Let another hook count the blocks of all code that is translated from now on."""
+        self.emulator.unhook(self._counting)
+        self._counting = self.hook(Hook.BLOCK, function)
+        self.emulator.drop_all_code()
 
     # --- running
 

@@ -56,7 +56,7 @@ class Processor:
     def __init__(self, memory: Memory, mmu: str = "labkit") -> None:
         self.memory = memory
         self.mmu = mmu
-        self._core = Core(memory, mmu)
+        self._core = self.core = Core(memory, mmu)
         self._frames = CodeFrames(self._core)
         self._prefix = BlockPrefix(self._core)
         self.held_registers = HeldRegisters(self._core)

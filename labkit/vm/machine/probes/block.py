@@ -42,8 +42,8 @@ from labkit.vm.machine.probes.tlb import flushed
 from labkit.vm.machine.probes.walk import WALK_FAULT, translate
 
 __all__ = [
-    "CROSSING_BITS", "TABLE_ENTRIES", "accept", "block_bytes", "block_hook", "block_hook_native",
-    "end_flush", "exact_clock", "finish_flush", "settle", "settle_software", "wide",
+    "CROSSING_BITS", "TABLE_ENTRIES", "accept", "block_bytes", "block_hook", "block_hook_native", "block_info",
+    "count_block", "end_flush", "exact_clock", "finish_flush", "settle", "settle_software", "wide",
 ]  # fmt: skip
 
 U = np.uint64
@@ -336,7 +336,8 @@ def _attend(a, linear, size, info):  # type: ignore[no-untyped-def]
 
 
 @njit(inlining="always")
-def _count(a, linear, size, info):  # type: ignore[no-untyped-def]
+def count_block(a, linear, size, info):  # type: ignore[no-untyped-def]
+    """Count a block that is about to run, or stop before it."""
     after = a[c.CLOCK] + (info & U(INFO_COUNT))
     if after > a[c.LIMIT] or a[c.ATTENTION] or info & U(SENSITIVE | REP_FIRST):
         if _attend(a, linear, size, info):
@@ -351,7 +352,7 @@ def _count(a, linear, size, info):  # type: ignore[no-untyped-def]
 def block_hook(_engine, linear, size32, a):  # type: ignore[no-untyped-def]
     """UC_HOOK_BLOCK: count the block that is about to run, or stop before it."""
     linear, size = linear & MASK32, U(size32)  # Unicorn does not wrap the sum of base and EIP
-    _count(a, linear, size, block_info(a, linear, size))
+    count_block(a, linear, size, block_info(a, linear, size))
 
 
 @cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))
@@ -362,4 +363,4 @@ def block_hook_native(_engine, linear, size32, a):  # type: ignore[no-untyped-de
         found = translate(a, page & MASK32, False, True, False, False)
         frame = U(0) if found & U(WALK_FAULT) else found & U(0xFFFFF000)
         store32(a[c.PAGES] + (((page & MASK32) >> U(12)) << U(2)), np.uint32(frame) | UNCACHED)
-    _count(a, linear, size, _slow_info(a, linear, size))
+    count_block(a, linear, size, _slow_info(a, linear, size))

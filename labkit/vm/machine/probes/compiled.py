@@ -93,14 +93,17 @@ def cfunc(signature: Any) -> Callable[[Any], Any]:
     return decorate
 
 
-def entry(signature: str) -> Callable[[Any], Any]:
-    """A function that Python calls, and compiled ones too; as "i64(cells, u64)"."""
+def entry(signature: str, *, alone: bool = True) -> Callable[[Any], Any]:
+    """A function that Python calls, and compiled ones too; as "i64(cells, u64)".
+
+    Not `alone`: other threads of Python run meanwhile, which costs a little and is for what takes long.
+    """
     result, _, arguments = signature.rstrip(")").partition("(")
     names = [name.strip() for name in arguments.split(",")]
 
     def decorate(function: Any) -> Any:
         if made is None:
-            return Entry(_symbol(function), result, names)
+            return Entry(_symbol(function), result, names, alone=alone)
         import numba
 
         known = {
@@ -135,8 +138,8 @@ class Hook:
 class Entry:
     """A compiled function that Python calls: the ctypes array of cells, then integers."""
 
-    def __init__(self, symbol: str, result: str, arguments: list[str]) -> None:
-        self._symbol, self._result, self._arguments = symbol, result, arguments
+    def __init__(self, symbol: str, result: str, arguments: list[str], *, alone: bool) -> None:
+        self._symbol, self._result, self._arguments, self._alone = symbol, result, arguments, alone
 
     @cached_property
     def _call(self) -> Callable[..., int]:
@@ -146,7 +149,8 @@ class Entry:
             "i64": ctypes.c_int64,
             "cells": ctypes.c_void_p,
         }
-        face = ctypes.PYFUNCTYPE(known[self._result], *(known[name] for name in self._arguments))
+        kind = ctypes.PYFUNCTYPE if self._alone else ctypes.CFUNCTYPE
+        face = kind(known[self._result], *(known[name] for name in self._arguments))
         made: Callable[..., int] = face(load()[0].get_function_address(self._symbol))
         return made
 

@@ -21,6 +21,7 @@ from labkit.vm.machine.probes.layout import LayoutError, find_layout
 
 __all__ = [
     "EXCEPTION", "INVALID_INSTRUCTION", "OK", "Emulator", "Hook", "HookedInstruction", "fault_address_offset",
+    "skip_flag_offset",
 ]  # fmt: skip
 
 MODEL = x86.UC_CPU_X86_COREDUO
@@ -187,6 +188,7 @@ class Emulator:
 PAGE, REFUSED = 0x1000, 0x12345679
 LOAD = b"\xa1" + REFUSED.to_bytes(4, "little") + b"\xf4"  # mov eax, [REFUSED]; hlt
 READ_WRITE_EXECUTE = 7
+HLT = 0xF4
 
 
 @cfunc(types.uint8(types.voidptr, types.uint64, types.int32, types.uint64, types.voidptr))
@@ -217,3 +219,29 @@ def fault_address_offset() -> int:
         raise LayoutError("the address of a refused access was not found")
     emulator.close()
     return found
+
+
+# --- the flag that keeps EIP from being brought up to date before each hook
+
+
+@cache
+def skip_flag_offset() -> int:
+    """Offset in the engine of a byte that says: EIP was written, do not overwrite it (`skip_sync_pc_on_exit`).
+
+    Found by writing EIP after a run, which clears it: the last byte that turns from 0 to 1. Raises
+    `LayoutError` where none does.
+    """
+    emulator = Emulator()
+    raw = ctypes.create_string_buffer(2 * PAGE)
+    host = (ctypes.addressof(raw) + PAGE - 1) & ~(PAGE - 1)
+    ctypes.memset(host, HLT, PAGE)
+    emulator.map(PAGE, PAGE, host)
+    emulator.start(PAGE)
+    before = ctypes.string_at(emulator.address, 0x5000)
+    emulator._uc.reg_write(x86.UC_X86_REG_EIP, 0)  # noqa: SLF001  (ours)
+    after = ctypes.string_at(emulator.address, 0x5000)
+    turned = [i for i, (old, new) in enumerate(zip(before, after, strict=True)) if (old, new) == (0, 1)]
+    if not turned:
+        raise LayoutError("the flag that keeps EIP from being written was not found")
+    emulator.close()
+    return turned[-1]

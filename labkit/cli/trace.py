@@ -1,0 +1,198 @@
+"""`labkit trace`: a run, gone through again, as a trace file."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labkit.cli.errors import DONE, CommandError, complain
+from labkit.cli.fetch import obtain
+
+if TYPE_CHECKING:
+    from labkit.vm.replay.expansion_parameters import ExpansionParameters
+    from labkit.vm.replay.trace_parts import GuestRecipe
+
+__all__ = ["Wanted", "trace"]
+
+FORMATS = ("parquet", "text", "champsim")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The options of `labkit trace` as they were typed."""
+
+    source: str
+    out: Path
+    format: str
+    memory: int
+    append: str
+    until_text: str | None
+    limit: int | None
+    windows: list[str]
+    events: list[str]
+    hits: list[str]
+    start_at: str | None
+    stop_at: str | None
+    what: str
+    privilege: list[int]
+    code: list[str]
+    code_physical: list[str]
+    data: list[str]
+    spaces: list[str]
+    every: int
+    period: str | None
+    jobs: int
+    scheduler: str | None
+
+
+def trace(wanted: Wanted, *, as_json: bool) -> int:
+    """Write the trace; the exit code. Raises CommandError and GuestError."""
+    from labkit.vm.replay.errors import TimelineError
+
+    if wanted.format not in FORMATS:
+        raise CommandError(f"--format {wanted.format!r} is not known; it is {', '.join(FORMATS)}")
+    try:
+        told = _trace(wanted)
+    except (TimelineError, OSError) as error:
+        raise CommandError(str(error)) from error
+    if as_json:
+        print(json.dumps(told))
+    else:
+        print(_closing_line(told))
+    return DONE
+
+
+def _closing_line(told: dict[str, Any]) -> str:
+    count, size = told["instructions"], told["bytes"]
+    rate = count / told["seconds"] / 1e6 if told["seconds"] else 0.0
+    each = f", {size / count:.2f} bytes each" if count else ""
+    shown = f"{count:,}".replace(",", " ")
+    return f"{told['out']}: {shown} instructions in {told['seconds']:.1f} s ({rate:.1f} million per second){each}"
+
+
+def _parameters(wanted: Wanted) -> "ExpansionParameters":
+    from labkit.vm.replay.expansion_parameters import ExpansionParameters, parse_hits, parse_range
+
+    def ranges(texts: list[str]) -> tuple[tuple[int, int], ...]:
+        return tuple(parse_range(text) for text in texts)
+
+    def place(text: str | None) -> int | None:
+        return None if text is None else parse_hits(text).address
+
+    length, _, period = (wanted.period or "0/0").partition("/")
+    windows = ranges(wanted.windows)
+    if wanted.limit is not None:
+        windows = windows or ((0, wanted.limit),)
+    return ExpansionParameters(
+        windows=windows, events=ranges(wanted.events), hits=tuple(map(parse_hits, wanted.hits)),
+        start_at=place(wanted.start_at), stop_at=place(wanted.stop_at),
+        what=frozenset(word.strip() for word in wanted.what.split(",")), privilege=frozenset(wanted.privilege),
+        code=ranges(wanted.code), code_physical=ranges(wanted.code_physical), data=ranges(wanted.data),
+        spaces=frozenset(parse_hits(text).address for text in wanted.spaces), every=wanted.every,
+        period=parse_hits(period or "0").address, length=parse_hits(length).address,
+    )  # fmt: skip
+
+
+def _recipe(wanted: Wanted) -> "GuestRecipe":
+    from labkit.guests import catalog
+    from labkit.vm.replay.trace_parts import GuestRecipe
+
+    known = catalog.guest(wanted.source)
+    if known.fetch:
+        obtain(wanted.source)
+    return GuestRecipe(
+        wanted.source, wanted.memory, wanted.append, (wanted.until_text or "").encode("utf-8", "surrogateescape")
+    )
+
+
+def _trace(wanted: Wanted) -> dict[str, Any]:
+    from labkit.vm.replay import trace_file
+    from labkit.vm.replay.trace_windows import windows
+
+    parameters, recipe = _parameters(wanted), _recipe(wanted)
+    if wanted.format == "parquet":
+        trace_file.begin(wanted.out)
+    start = time.perf_counter()
+    source = recipe.source()
+    found = windows(source, parameters)
+    goal = found[-1].end if found and found[-1].end < 1 << 59 else None
+    count = size = 0
+    rows: dict[str, int] = {}
+    with _progress(goal) as tell:
+        if wanted.format != "parquet":
+            count, size, left_out = _export(wanted, source, found, parameters, tell)
+            if left_out:
+                complain(f"{left_out} references found no room in ChampSim's records")
+        else:
+            for part in _parts(wanted, recipe, source, found, parameters, tell):
+                size += trace_file.write_part(wanted.out, part.number, part.files)
+                count += part.instructions
+                for name, more in part.rows.items():
+                    rows[name] = rows.get(name, 0) + more
+    told = {"guest": wanted.source, "out": str(wanted.out), "instructions": count, "bytes": size, "rows": rows}
+    if wanted.format == "parquet":
+        trace_file.finish(wanted.out, {"guest": wanted.source, "parameters": parameters.document()}, rows.items())
+    return {**told, "seconds": time.perf_counter() - start}
+
+
+def _parts(
+    wanted: Wanted, recipe: Any, source: Any, found: Any, parameters: Any, tell: Callable[[int], None]
+) -> Iterator[Any]:
+    from labkit.vm.replay.trace_parts import expand_parts, in_parallel
+    from labkit.vm.replay.trace_spans import Window
+
+    if not found:
+        return
+    if wanted.jobs == 1 and wanted.scheduler is None:
+        yield from expand_parts(source, found, parameters, tell)
+        return
+    if found[-1].end > 1 << 59:  # where the run ends must be known before it can be cut
+        source.goto(1 << 59)
+        found = [*found[:-1], Window(found[-1].start, source.machine.processor.clock)]
+    for part in in_parallel(recipe, found, parameters, jobs=wanted.jobs, scheduler=wanted.scheduler):
+        yield part
+        tell((part.number + 1) << 23)
+
+
+def _export(
+    wanted: Wanted, source: Any, found: Any, parameters: Any, tell: Callable[[int], None]
+) -> tuple[int, int, int]:
+    from labkit.vm.replay.trace_expand import expand_windows
+    from labkit.vm.replay.trace_text import champsim, text
+
+    count = size = left_out = 0
+    with wanted.out.open("wb") as file:
+        for batch in expand_windows(source, found, parameters):
+            if wanted.format == "text":
+                size += file.write(text(batch).encode())
+            else:
+                records, more = champsim(batch)
+                size += file.write(records.tobytes())
+                left_out += more
+            count += len(batch)
+            tell(batch.end)
+    return count, size, left_out
+
+
+@contextmanager
+def _progress(goal: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal's stderr with rate and time left; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _clock: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("tracing"), BarColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task, start = bar.add_task("", total=goal, rate=""), time.perf_counter()
+
+        def tell(clock: int) -> None:
+            rate = clock / max(time.perf_counter() - start, 1e-3) / 1e6
+            bar.update(task, completed=clock, rate=f"{clock / 1e6:.0f} M instructions, {rate:.0f} M/s")
+
+        yield tell

@@ -1,0 +1,57 @@
+"""Trace expansion: a deterministic run is gone through once more, and what was asked for comes out in columns.
+
+The run cannot be disturbed by it: clock, registers and memory stay the same.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from labkit.vm.replay.expansion_parameters import EVERYTHING, ExpansionParameters
+from labkit.vm.replay.trace_batch import Batch
+from labkit.vm.replay.trace_run import full_trace
+from labkit.vm.replay.trace_source import Source
+from labkit.vm.replay.trace_spans import Window, spans
+from labkit.vm.replay.trace_windows import windows
+
+__all__ = ["expand", "expand_windows", "project"]
+
+
+def expand(source: Source, parameters: ExpansionParameters = EVERYTHING) -> Iterator[Batch]:
+    """What `parameters` ask for, in batches of columns: an exact projection of the full trace.
+
+    Raises `TraceError` for parameters that do not fit the run.
+    """
+    return expand_windows(source, windows(source, parameters), parameters)
+
+
+def expand_windows(
+    source: Source, wanted: Sequence[Window], parameters: ExpansionParameters
+) -> Iterator[Batch]:
+    """The same with the windows already found."""
+    values = "values" in parameters.what
+    memory = values or "memory" in parameters.what or bool(parameters.data)
+    for batch in full_trace(source, spans(wanted), memory=memory, values=values):
+        shown = project(batch, wanted, parameters)
+        if len(shown) or shown.rows:
+            yield shown
+
+
+def project(batch: Batch, wanted: Sequence[Window], parameters: ExpansionParameters) -> Batch:
+    """The rows of a batch that lie in the windows and satisfy the parameters."""
+    inside = parameters.mask(batch)
+    whole = any(window.start <= batch.start and batch.end <= window.end for window in wanted)
+    rows = [row for row in batch.rows if any(w.start <= row[0] < w.end for w in wanted)]
+    if not whole:
+        point = batch.point
+        in_window = np.zeros(len(point), np.bool_)
+        for window in wanted:
+            in_window |= (point >= window.start) & (point < window.end)
+        inside = in_window if inside is None else inside & in_window
+    data = parameters.data_mask(batch)
+    shown = batch
+    if inside is not None or data is not None:
+        shown = batch.select(np.ones(len(batch), np.bool_) if inside is None else inside, data)
+        if parameters.data:  # who asks for references to some place wants the instructions that made them
+            shown = shown.select(shown.refs != 0)
+    return shown.with_rows(rows if "events" in parameters.what else [])

@@ -1,0 +1,141 @@
+"""Parallel expansion: the run is cut at fixed points, and each worker expands some of the pieces.
+
+    serial    | part 0 | part 1 | part 2 | part 3 | part 4 |
+    2 jobs    |<------- a worker ------->|
+              |........ runs on ........>|<-- another ---->|     which must first get there: so it gets less
+
+A part is PART instructions and begins at a multiple of it, whoever expands it: so the files are the same,
+byte for byte. Each worker makes the machine anew from its recipe.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from itertools import pairwise
+from typing import Any
+
+from labkit import guests
+from labkit.vm.machine import Machine
+from labkit.vm.replay.expansion_parameters import ExpansionParameters, TraceError
+from labkit.vm.replay.trace_expand import expand_windows
+from labkit.vm.replay.trace_file import PartWriter
+from labkit.vm.replay.trace_source import Rerun, Source
+from labkit.vm.replay.trace_spans import Window
+
+__all__ = ["PART", "GuestRecipe", "Part", "cut", "expand_parts", "in_parallel"]
+
+PART = 1 << 23
+TRACED, BRANCHES_ONLY = 5.0, 1.5
+"""How many times as long as a plain run an expansion takes, about: with memory references, and without."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuestRecipe:
+    """How to make a machine with a guest, by name, that runs the same way everywhere; it ends at `until`."""
+
+    guest: str
+    memory: int = 128 << 20
+    append: str = ""
+    until: bytes = b""
+    firmware_path: bool = False
+
+    def source(self) -> Rerun:
+        """The run. Raises `GuestError`."""
+        return Rerun(self._machine, self.until)
+
+    def _machine(self) -> Machine:
+        machine = Machine(memory=self.memory)
+        image = guests.boot(
+            self.guest, memory=self.memory, append=self.append, firmware_path=self.firmware_path
+        )
+        machine.load(image)
+        return machine
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What came out of PART instructions: Parquet files by table, rows by table, the clock of its end."""
+
+    number: int
+    files: dict[str, bytes]
+    rows: dict[str, int]
+    instructions: int
+
+
+def expand_parts(
+    source: Source, wanted: Sequence[Window], parameters: ExpansionParameters,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[Part]:  # fmt: skip
+    """The parts of an expansion, in order; `progress` is told the clock now and then."""
+    writer, number, count = PartWriter(parameters), -1, 0
+    for batch in expand_windows(source, wanted, parameters):
+        if batch.start // PART != number:
+            if number >= 0:
+                yield Part(number, writer.close(), writer.rows, count)
+            writer, number, count = PartWriter(parameters), batch.start // PART, 0
+        writer.add(batch)
+        count += len(batch)
+        if progress is not None:
+            progress(batch.end)
+    if number >= 0:
+        yield Part(number, writer.close(), writer.rows, count)
+
+
+def cut(wanted: Sequence[Window], jobs: int, cost: float) -> list[list[Window]]:
+    """Windows for each of `jobs` workers that will be done at the same time, cut at parts' ends.
+
+    `cost` is how much longer an instruction takes expanded than on the way to the first window.
+    """
+    first, end = wanted[0].start, wanted[-1].end
+    slower = 1 - 1 / cost
+    whole = 1 - slower**jobs
+    edges = [first + int((end - first) * (1 - slower**j) / whole) for j in range(jobs + 1)]
+    edges = [first, *(round(edge / PART) * PART for edge in edges[1:-1]), end]
+    pieces = []
+    for low, high in pairwise(edges):
+        inside = [Window(max(w.start, low), min(w.end, high)) for w in wanted]
+        if inside := [window for window in inside if window.start < window.end]:
+            pieces.append(inside)
+    return pieces
+
+
+def _work(recipe: GuestRecipe, wanted: list[Window], parameters: ExpansionParameters) -> list[Part]:
+    return list(expand_parts(recipe.source(), wanted, parameters))
+
+
+def in_parallel(
+    recipe: GuestRecipe, wanted: Sequence[Window], parameters: ExpansionParameters,
+    *, jobs: int = 2, scheduler: str | None = None,
+) -> Iterator[Part]:  # fmt: skip
+    """The same parts by `jobs` workers of a cluster: a local one, or that of a Dask scheduler's address.
+
+    Raises `TraceError` where Dask is not installed or the scheduler does not answer.
+    """
+    memory = bool({"memory", "values"} & parameters.what) or bool(parameters.data)
+    pieces = cut(wanted, jobs, TRACED if memory else BRANCHES_ONLY)
+    bare = replace(parameters, windows=(), events=(), hits=(), start_at=None, stop_at=None)
+    cluster, client = _client(len(pieces), scheduler)
+    try:
+        futures = [client.submit(_work, recipe, piece, bare, pure=False) for piece in pieces]
+        for future in futures:
+            yield from future.result()
+    finally:
+        client.close()
+        if cluster is not None:
+            cluster.close()
+
+
+def _client(jobs: int, scheduler: str | None) -> tuple[Any, Any]:
+    try:
+        dask: Any = import_module("distributed")
+    except ImportError:
+        raise TraceError("jobs need Dask: run `pip install 'labkit[trace]'`") from None
+    if scheduler is None:
+        cluster = dask.LocalCluster(
+            n_workers=jobs, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        )
+        return cluster, dask.Client(cluster)
+    try:
+        return None, dask.Client(scheduler, timeout=10)
+    except (OSError, ValueError) as error:
+        raise TraceError(f"no Dask scheduler answers at {scheduler}: {error}") from None

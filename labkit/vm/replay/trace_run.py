@@ -1,0 +1,139 @@
+"""Tracing a deterministic run: gone through once more, every instruction of it comes out in columns.
+
+    this thread                               the consumer's thread
+    run -> buffer full -> buffer full -> ...  buffer -> columns -> the consumer
+
+Both go on at once. The run cannot be disturbed by it: clock, registers and memory stay the same.
+"""
+
+import queue
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, suppress
+
+from labkit.vm.machine.exit import Exit
+from labkit.vm.machine.trace import Capture, Tracer, can_be_emptied
+from labkit.vm.monitor import EventKind
+from labkit.vm.monitor.engine import Engine
+from labkit.vm.monitor.events import Row
+from labkit.vm.replay.trace_batch import Batch
+from labkit.vm.replay.trace_columns import Columns
+from labkit.vm.replay.trace_source import Source
+from labkit.vm.replay.trace_spans import Window
+
+__all__ = ["CHUNK", "full_trace"]
+
+Item = tuple[Capture, list[Row]] | BaseException | None
+CHUNK = 1 << 19
+"""Instructions in a batch, beginning at a multiple of it."""
+WAITING = 2
+"""Full buffers that may wait for the consumer."""
+
+
+class _LeftError(Exception):
+    """The consumer wants no more."""
+
+
+class _Tapped:
+    """An engine that gives buffers away between two of the processor's runs."""
+
+    def __init__(self, engine: Engine, tracer: Tracer, producer: "_Producer") -> None:
+        self.name = engine.name
+        self._engine, self._tracer, self._producer = engine, tracer, producer
+
+    def run(self, deadline: int, pause: int) -> Exit:
+        """Run, and give the buffer away when it is full."""
+        found = self._engine.run(deadline, pause)
+        if self._tracer.full and can_be_emptied(found):
+            self._producer.give()
+        return found
+
+
+class _Producer(threading.Thread):
+    """Runs the source through the spans of clocks and hands over what was captured."""
+
+    def __init__(self, source: Source, tracer: Tracer, parts: Sequence[Window]) -> None:
+        super().__init__(name="trace", daemon=True)
+        self._source, self._tracer, self._parts = source, tracer, parts
+        self._left = False
+        self._rows: list[Row] = []
+        self.items: queue.Queue[Item] = queue.Queue(WAITING)
+
+    def run(self) -> None:
+        """The thread."""
+        ended: BaseException | None = None
+        try:
+            self._go()
+        except _LeftError:
+            return
+        except BaseException as error:  # noqa: BLE001  (raised in the consumer's thread)
+            ended = error
+        self._put(ended)
+
+    def _go(self) -> None:
+        for part in self._parts:
+            self._source.goto(part.start)
+            monitor, tracer = self._source.monitor, self._tracer
+            engine, log = monitor.engine, monitor.log
+            with tracer.tracing():
+                monitor.engine, monitor.log = _Tapped(engine, tracer, self), self._rows
+                try:
+                    self._through(part)
+                finally:
+                    monitor.engine, monitor.log = engine, log
+
+    def _through(self, part: Window) -> None:
+        """Stop at each multiple of CHUNK, so that batches do not depend on how code is cut into blocks."""
+        processor = self._source.machine.processor
+        while (clock := processor.clock) < part.end:
+            goal = min(part.end, (clock // CHUNK + 1) * CHUNK)
+            self._source.forward(goal)
+            self.give()
+            if processor.clock < goal:  # the run has ended
+                return
+
+    def give(self) -> None:
+        """Hand over what has been captured so far."""
+        rows = [row for row in self._rows if row[3] is not EventKind.STOP]
+        self._rows.clear()
+        self._put((self._tracer.take(), rows))
+
+    def _put(self, item: Item) -> None:
+        while not self._left:
+            with suppress(queue.Full):
+                return self.items.put(item, timeout=0.2)
+        raise _LeftError
+
+    def leave(self) -> None:
+        """End soon, and wait for it."""
+        self._left = True
+        self.join()
+
+
+def _captured(source: Source, tracer: Tracer, parts: Sequence[Window]) -> Generator[tuple[Capture, list[Row]]]:
+    producer = _Producer(source, tracer, parts)
+    producer.start()
+    try:
+        while (item := producer.items.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        producer.leave()
+
+
+def full_trace(
+    source: Source, parts: Sequence[Window], *, memory: bool = True, values: bool = True, exact: bool = False
+) -> Iterator[Batch]:
+    """Every instruction of some stretches of a run, in batches.
+
+    `exact` is for checks: the place of each reference's instruction comes in the place of its value, slowly.
+    """
+    made: Columns | None = None
+    for part in parts:
+        source.goto(part.start)
+        tracer = Tracer(source.machine.processor, memory=memory, values=values, exact=exact)
+        made = made or Columns()
+        with closing(_captured(source, tracer, [part])) as captured:
+            for capture, rows in captured:
+                yield made.batch(capture, rows)

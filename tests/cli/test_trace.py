@@ -1,0 +1,98 @@
+"""`labkit trace`: files that pandas reads, that say the same however many workers made them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from labkit.cli import main
+from labkit.vm.replay import trace_parts
+from labkit.vm.replay.expansion_parameters import ExpansionParameters
+from labkit.vm.replay.trace_parts import GuestRecipe, cut, expand_parts, in_parallel
+from labkit.vm.replay.trace_run import full_trace
+from labkit.vm.replay.trace_spans import Window
+from labkit.vm.replay.trace_text import CHAMPSIM
+
+COUNT = 600_000
+
+
+def labkit(*words: str) -> int:
+    return main([*words])
+
+
+def test_a_trace_is_read_by_pandas(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "boot.parquet"
+    assert labkit("trace", "teaching", "--memory", "8M", "--for", str(COUNT), "-o", str(out), "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["instructions"] == COUNT
+    runs, memory = pd.read_parquet(out / "runs"), pd.read_parquet(out / "memory")
+    assert runs["count"].sum() == COUNT
+    assert runs["point"].iloc[0] == 0
+    assert (runs["point"].iloc[1:].to_numpy() == (runs["point"] + runs["count"]).iloc[:-1].to_numpy()).all()
+    batches = list(full_trace(GuestRecipe("teaching", 8 << 20).source(), [Window(0, COUNT)]))
+    address = np.concatenate([batch.address for batch in batches])
+    assert np.array_equal(memory["physical"].to_numpy(), address)
+    point = np.concatenate([batch.point[batch.owner] for batch in batches])
+    assert np.array_equal(memory["point"].to_numpy(), point.astype(np.int64))
+    value = memory["value"].to_numpy() | memory["value_high"].to_numpy().astype(np.uint64) << np.uint64(32)
+    assert np.array_equal(value, np.concatenate([batch.value for batch in batches]))
+    assert set(pd.read_parquet(out / "events")["kind"]) >= {"port out", "interrupt"}
+    assert json.loads((out / "trace.json").read_text())["rows"]["runs"] == len(runs)
+
+
+def test_workers_write_the_same_bytes(monkeypatch: pytest.MonkeyPatch):
+    recipe, parameters = GuestRecipe("teaching", 8 << 20), ExpansionParameters(windows=((100_000, 9_000_000),))
+    wanted = [Window(100_000, 9_000_000)]
+    serial = list(expand_parts(recipe.source(), wanted, parameters))
+    assert [part.number for part in serial] == [0, 1]
+    shared = list(in_parallel(recipe, wanted, parameters, jobs=2))
+    assert shared == serial
+    assert trace_parts.PART == 1 << 23
+
+
+def test_pieces_are_cut_where_parts_end():
+    pieces = cut([Window(5, 100 << 23)], 4, 5.0)
+    edges = [piece[0].start for piece in pieces]
+    assert edges[0] == 5
+    assert all(edge % (1 << 23) == 0 for edge in edges[1:])
+    sizes = [piece[-1].end - piece[0].start for piece in pieces]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sum(sizes) == (100 << 23) - 5
+
+
+def test_text_and_champsim(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    common = ("trace", "teaching", "--memory", "8M", "--window", "100000:102000", "-o")
+    assert labkit(*common, str(tmp_path / "t.txt"), "--format", "text") == 0
+    lines = (tmp_path / "t.txt").read_text().splitlines()
+    assert [int(line.split()[0]) for line in lines] == list(range(100_000, 102_000))
+    assert labkit(*common, str(tmp_path / "t.champsim"), "--format", "champsim") == 0
+    records = np.fromfile(tmp_path / "t.champsim", CHAMPSIM)
+    assert CHAMPSIM.itemsize == 64
+    assert [f"{ip:08x}" for ip in records["ip"].tolist()] == [line.split()[2] for line in lines]
+    stores = sum(line.count(" w ") for line in lines)
+    assert 0 < np.count_nonzero(records["destination_memory"]) <= stores
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--window", "5"), "no range"),
+        (("--what", "colour"), "is not known"),
+        (("--format", "pdf"), "--format"),
+        (("--period", "9/5"), "period"),
+        (("--scheduler", "tcp://127.0.0.1:1"), "scheduler"),
+    ],
+)
+def test_wrong_use_is_told(words: tuple[str, str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "o"
+    assert labkit("trace", "teaching", "--memory", "8M", "--for", "1000", "-o", str(out), *words) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_no_other_folder_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "mine").write_text("precious")
+    assert labkit("trace", "teaching", "--for", "1000", "-o", str(tmp_path)) == 2
+    assert "no trace" in capsys.readouterr().err
+    assert (tmp_path / "mine").read_text() == "precious"
