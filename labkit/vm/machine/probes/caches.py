@@ -2,7 +2,8 @@
 
 The number of sets is a power of two. A set is a row of tags, the most recently used first; a tag is the
 line's number + 1, 0 = empty. One array of words holds a cache's numbers, eight words each, and behind them
-those of the batch that is gone through. """
+those of the batch that is gone through.
+"""
 
 import numpy as np
 
