@@ -42,6 +42,7 @@ def test_a_trace_is_read_by_pandas(tmp_path: Path, capsys: pytest.CaptureFixture
     assert json.loads((out / "trace.json").read_text())["rows"]["runs"] == len(runs)
 
 
+@pytest.mark.slow
 def test_workers_write_the_same_bytes(monkeypatch: pytest.MonkeyPatch):
     recipe, parameters = GuestRecipe("teaching", 8 << 20), ExpansionParameters(windows=((100_000, 9_000_000),))
     wanted = [Window(100_000, 9_000_000)]

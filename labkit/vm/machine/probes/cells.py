@@ -126,8 +126,8 @@ STEADY = 101  # u64 per 16 bytes of the page
 CPU = 102  # host address of Unicorn's processor (CPUState)
 RETURN_PLACE = 103  # host address of where it notes which code made the access that a callback answers
 RESTORE_FUNCTION = 104  # cpu_restore_state: EIP and flags as of that code
-TRACE = 107  # host address of the trace's state, see trace.py
 LEAVE_FUNCTION = 105  # cpu_loop_exit: away from there
+TRACE = 110  # host address of the trace's state, see trace.py
 PROTECTION = 111  # words of the protection unit or of keyed paging (unit_fill.py, keyed_fill.py)
 
 # frame state: a frame is data (writable, not executable), code (executable, not writable) or, when both
