@@ -147,7 +147,7 @@ def run(
 
 @app.command()
 def trace(
-    source: Annotated[str, typer.Argument(help="A guest's name; it runs on the virtual clock.")],
+    source: Annotated[str, typer.Argument(help="A recording, or a guest's name: it runs on the virtual clock.")],
     out: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Where the trace goes.")],
     kind: Annotated[
         str, typer.Option("--format", metavar="FORMAT", help="parquet, text or champsim.")

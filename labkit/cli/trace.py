@@ -14,7 +14,7 @@ from labkit.cli.fetch import obtain
 
 if TYPE_CHECKING:
     from labkit.vm.replay.expansion_parameters import ExpansionParameters
-    from labkit.vm.replay.trace_parts import GuestRecipe
+    from labkit.vm.replay.trace_parts import Recipe
 
 __all__ = ["Wanted", "trace"]
 
@@ -97,10 +97,14 @@ def _parameters(wanted: Wanted) -> "ExpansionParameters":
     )  # fmt: skip
 
 
-def _recipe(wanted: Wanted) -> "GuestRecipe":
+def _recipe(wanted: Wanted) -> "Recipe":
     from labkit.guests import catalog
-    from labkit.vm.replay.trace_parts import GuestRecipe
+    from labkit.vm.replay.trace_parts import GuestRecipe, RecordingRecipe
 
+    if Path(wanted.source).is_file():
+        if wanted.append or wanted.until_text:
+            raise CommandError("--append and --until-text are for a guest; a recording is what it is")
+        return RecordingRecipe(wanted.source)
     known = catalog.guest(wanted.source)
     if known.fetch:
         obtain(wanted.source)
@@ -133,9 +137,9 @@ def _trace(wanted: Wanted) -> dict[str, Any]:
                 count += part.instructions
                 for name, more in part.rows.items():
                     rows[name] = rows.get(name, 0) + more
-    told = {"guest": wanted.source, "out": str(wanted.out), "instructions": count, "bytes": size, "rows": rows}
+    told = {"source": wanted.source, "out": str(wanted.out), "instructions": count, "bytes": size, "rows": rows}
     if wanted.format == "parquet":
-        trace_file.finish(wanted.out, {"guest": wanted.source, "parameters": parameters.document()}, rows.items())
+        trace_file.finish(wanted.out, {"source": wanted.source, "parameters": parameters.document()}, rows.items())
     return {**told, "seconds": time.perf_counter() - start}
 
 

@@ -10,8 +10,10 @@ import pytest
 from labkit.cli import main
 from labkit.vm.replay import trace_parts
 from labkit.vm.replay.expansion_parameters import ExpansionParameters
+from labkit.vm.replay.replayer import Replayer
 from labkit.vm.replay.trace_parts import GuestRecipe, cut, expand_parts, in_parallel
 from labkit.vm.replay.trace_run import full_trace
+from labkit.vm.replay.trace_source import Replayed
 from labkit.vm.replay.trace_spans import Window
 from labkit.vm.replay.trace_text import CHAMPSIM
 
@@ -51,6 +53,21 @@ def test_workers_write_the_same_bytes(monkeypatch: pytest.MonkeyPatch):
     shared = list(in_parallel(recipe, wanted, parameters, jobs=2))
     assert shared == serial
     assert trace_parts.PART == 1 << 23
+
+
+def test_a_recording_of_a_live_run_is_traced(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file, out = str(tmp_path / "run.rec"), tmp_path / "t.parquet"
+    words = "record", "teaching", "--memory", "8M", "-o", file, "--until-text", "$ "
+    assert labkit(*words, "--input", "help\\n") == 0
+    assert labkit("trace", file, "-o", str(out), "--json") == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    plain = Replayer.open(file)
+    plain.run()
+    assert told["instructions"] == plain.end
+    traced = Replayed(file)
+    assert sum(map(len, full_trace(traced, [Window(0, plain.end)]))) == plain.end
+    assert traced.machine.ram_sha256() == plain.machine.ram_sha256()
+    assert traced.machine.registers_sha256() == plain.machine.registers_sha256()
 
 
 def test_pieces_are_cut_where_parts_end():

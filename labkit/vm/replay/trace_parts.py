@@ -19,10 +19,10 @@ from labkit.vm.machine import Machine
 from labkit.vm.replay.expansion_parameters import ExpansionParameters, TraceError
 from labkit.vm.replay.trace_expand import expand_windows
 from labkit.vm.replay.trace_file import PartWriter
-from labkit.vm.replay.trace_source import Rerun, Source
+from labkit.vm.replay.trace_source import Replayed, Rerun, Source
 from labkit.vm.replay.trace_spans import Window
 
-__all__ = ["PART", "GuestRecipe", "Part", "cut", "expand_parts", "in_parallel"]
+__all__ = ["PART", "GuestRecipe", "Part", "Recipe", "RecordingRecipe", "cut", "expand_parts", "in_parallel"]
 
 PART = 1 << 23
 TRACED, BRANCHES_ONLY = 5.0, 1.5
@@ -50,6 +50,20 @@ class GuestRecipe:
         )
         machine.load(image)
         return machine
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingRecipe:
+    """A recording in a file, which every worker must be able to read."""
+
+    path: str
+
+    def source(self) -> Replayed:
+        """The run. Raises `RecordingError`, OSError."""
+        return Replayed(self.path)
+
+
+Recipe = GuestRecipe | RecordingRecipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +113,12 @@ def cut(wanted: Sequence[Window], jobs: int, cost: float) -> list[list[Window]]:
     return pieces
 
 
-def _work(recipe: GuestRecipe, wanted: list[Window], parameters: ExpansionParameters) -> list[Part]:
+def _work(recipe: Recipe, wanted: list[Window], parameters: ExpansionParameters) -> list[Part]:
     return list(expand_parts(recipe.source(), wanted, parameters))
 
 
 def in_parallel(
-    recipe: GuestRecipe, wanted: Sequence[Window], parameters: ExpansionParameters,
+    recipe: Recipe, wanted: Sequence[Window], parameters: ExpansionParameters,
     *, jobs: int = 2, scheduler: str | None = None,
 ) -> Iterator[Part]:  # fmt: skip
     """The same parts by `jobs` workers of a cluster: a local one, or that of a Dask scheduler's address.

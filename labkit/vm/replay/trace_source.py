@@ -5,12 +5,14 @@ from typing import Protocol
 
 from labkit.vm.machine import Machine
 from labkit.vm.monitor import Monitor, Stop, StopReason
+from labkit.vm.replay.errors import TimelineError
+from labkit.vm.replay.replayer import Replayer
 
-__all__ = ["Rerun", "Source"]
+__all__ = ["Replayed", "Rerun", "Source"]
 
 
 class Source(Protocol):
-    """A deterministic run: `History` is one, `Rerun` another."""
+    """A deterministic run: `History` is one, `Rerun` and `Replayed` are others."""
 
     machine: Machine
     monitor: Monitor
@@ -60,3 +62,34 @@ class Rerun:
             stop = self.monitor.run(clock - self.machine.processor.clock)
             if stop.reason is not StopReason.INSTRUCTIONS:
                 self.stop = stop
+
+
+class Replayed:
+    """A recording in a file, replayed; from its start where it must go back.
+
+    Raises `RecordingError` for what cannot be replayed, `TimelineError` where the replay goes another way.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._begin()
+
+    def _begin(self) -> None:
+        self._replayer = Replayer.open(self._path)
+        self.machine, self.monitor = self._replayer.machine, self._replayer.monitor
+        self.end = self._replayer.end
+        """The last clock of the recording."""
+
+    def goto(self, clock: int) -> None:
+        """Bring the machine to a clock of the recording."""
+        if clock < self._replayer.clock:
+            self._begin()
+        self.forward(clock)
+
+    def forward(self, clock: int) -> None:
+        """Run on to a later clock, or to the end of the recording."""
+        goal = min(clock, self.end)
+        if goal > self._replayer.clock:
+            self._replayer.run_to(goal)
+        if self._replayer.divergence is not None:
+            raise TimelineError(str(self._replayer.divergence))
