@@ -70,7 +70,7 @@ class Core:
         a[c.IS_SOFTWARE], a[c.ERROR_CODE] = layout.is_software, layout.error_code
         a[c.PAGES], a[c.BLOCKS] = self.pages.ctypes.data, self.blocks.ctypes.data
         a[c.TLB_LIST], a[c.TLB_EPOCH] = self._listed.ctypes.data, 1
-        a[c.TLB] = self._translations.ctypes.data if self.mmu == "labkit" else 0
+        a[c.TLB] = self._translations.ctypes.data if self.mmu != "unicorn" else 0
         a[c.CROSSING], a[c.LARGE] = self.crossing.ctypes.data, self._large.ctypes.data
         a[c.PROTECTION] = self.protection.ctypes.data
         a[c.SCRATCH] = self._scratch.ctypes.data

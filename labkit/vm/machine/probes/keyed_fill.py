@@ -121,6 +121,9 @@ def _keyed(a, va, access, result):  # type: ignore[no-untyped-def]
         disabled = U(0)
     else:
         granted = translate(a, va, write, fetch, False, True)
+    if a[c.WALKED_CODE]:  # an accessed or dirty bit lies in a frame with code
+        frame, a[c.WALKED_CODE] = a[c.WALKED_CODE] - U(1), U(0)
+        return _refuse(a, c.Stop.CODE_WRITE, va, frame << U(12), U(0), access)
     granted &= ~disabled
     a[c.TLB_FILLS] += U(1)
     if granted & U(WALK_LARGE):
