@@ -120,7 +120,8 @@ class Live:
 
     def about(self) -> int:
         """When about 2 ms of the host have passed."""
-        return self._processor.clock + LEAST_BREATH if self._given else self._about
+        clock = self._processor.clock  # an event at this very clock lets nothing in: an instruction must run
+        return clock + LEAST_BREATH if self._given else max(self._about, clock + 1)
 
     def arrive(self, fresh: bool) -> None:
         """Draw guest time to the host's, when it is time for that; hand over input."""
