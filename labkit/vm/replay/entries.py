@@ -13,9 +13,10 @@ same in zigzag; `eip` and `registers` (CRC-32 of the general registers, EIP and 
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
-__all__ = ["LARGEST", "Anchor", "Coder", "Decoder", "Entry", "EntryError", "Given", "Read", "Vector"]
+__all__ = ["LARGEST", "Anchor", "Coder", "Decoder", "Entry", "EntryError", "Given", "Read", "Vector", "coded_read"]
 
 LARGEST = 1 << 60
 """No clock reaches this."""
@@ -97,6 +98,12 @@ def _signed(value: int) -> bytes:
     return _number(value << 1 if value >= 0 else (-value << 1) - 1)
 
 
+@lru_cache(maxsize=1 << 16)
+def coded_read(port: int, size: int, value: int) -> bytes:
+    """A `Read`, coded: it depends on no entry before it, and few are different."""
+    return bytes((READ,)) + _number(port << 2 | size >> 1) + _number(value)
+
+
 class _Line:
     """What deltas count from; the same on both sides."""
 
@@ -118,20 +125,16 @@ class Coder:
 
     def __init__(self) -> None:
         self._line = _Line()
-        self._reads: dict[Read, bytes] = {}
 
-    def code(self, entries: Iterable[Entry]) -> bytes:
-        """The bytes of the next entries."""
+    def code(self, entries: Iterable[Entry | bytes]) -> bytes:
+        """The bytes of the next entries; reads may be coded already."""
         return b"".join(map(self._code, entries))
 
-    def _code(self, entry: Entry) -> bytes:
+    def _code(self, entry: Entry | bytes) -> bytes:
+        if isinstance(entry, bytes):
+            return entry
         if isinstance(entry, Read):
-            known = self._reads.get(entry)
-            if known is None:
-                known = bytes((READ,)) + _number(entry.port << 2 | entry.size >> 1) + _number(entry.value)
-                if len(self._reads) < 1 << 16:
-                    self._reads[entry] = known
-            return known
+            return coded_read(entry.port, entry.size, entry.value)
         line = self._line
         passed = _number(entry.clock - line.clock)
         line.clock = entry.clock

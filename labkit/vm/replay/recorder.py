@@ -18,7 +18,7 @@ from labkit.vm.machine import Machine
 from labkit.vm.machine.pace import Live
 from labkit.vm.monitor import Monitor, Stop
 from labkit.vm.replay import recipe
-from labkit.vm.replay.entries import Anchor, Coder, Entry, Given, Read, Vector
+from labkit.vm.replay.entries import Anchor, Coder, Entry, Given, Vector, coded_read
 from labkit.vm.replay.errors import TimelineError
 from labkit.vm.replay.recording import MAGIC, End, Header, chunk
 
@@ -51,7 +51,7 @@ class Recorder:
         if machine.processor.clock:
             raise TimelineError("this machine has run already: record it from its first instruction on")
         self.machine, self.monitor, self.pace = machine, monitor, machine.pace
-        self._entries: list[Entry] = []
+        self._entries: list[Entry | bytes] = []
         self._coder = Coder()
         self._flushed = time.monotonic()
         self._file = Path(path).open("wb")  # noqa: SIM115 (closed by `close`)
@@ -71,13 +71,13 @@ class Recorder:
         file.flush()
 
     def _attach(self) -> None:
-        processor, entries = self.machine.processor, self._entries
+        processor, append = self.machine.processor, self._entries.append
         read = processor.read_port
 
         def read_port(port: int, size: int) -> int:
             value = read(port, size)
             if port not in DISK_DATA:
-                entries.append(Read(port, size, value))
+                append(coded_read(port, size, value))
             return value
 
         processor.read_port = read_port
