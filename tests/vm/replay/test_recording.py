@@ -9,6 +9,7 @@ import struct
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,7 +21,7 @@ from labkit import guests
 from labkit.vm.machine import Machine
 from labkit.vm.monitor import Monitor, StopReason
 from labkit.vm.replay import Recorder, Recording, RecordingError, Replayer, Source, Timeline
-from labkit.vm.replay.entries import Anchor, Coder, Decoder, Given, Read, Vector
+from labkit.vm.replay.entries import Anchor, Coder, Decoder, Entry, Given, Read, Vector
 from labkit.vm.replay.recording import HEAD, MAGIC, chunk
 
 FULL = os.environ.get("LABKIT_FULL") == "1"
@@ -47,7 +48,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def logs(draw):
     """Entries as a recorder makes them: clocks and times only grow."""
     clock = ticks = branches = 0
-    entries = []
+    entries: list[Entry] = []
     for kind in draw(st.lists(st.integers(0, 3), max_size=30)):
         clock += draw(small)
         branches = max(0, branches + draw(small) - draw(small))
@@ -166,11 +167,12 @@ def test_a_cut_recording_replays_to_its_last_whole_chunk(recording, tmp_path, pa
     assert replayer.clock == replayer.end
 
 
-def changed(recording: Recording, kind: type, **to: object) -> Recording:
+def changed(recording: Recording, kind: type, **to: Any) -> Recording:
     """The recording with the last entry of a kind changed."""
     entries = list(recording.entries)
     at = max(i for i, entry in enumerate(entries) if isinstance(entry, kind))
-    entries[at] = replace(entries[at], **to)
+    entry: Any = entries[at]
+    entries[at] = replace(entry, **to)
     return replace(recording, entries=entries)
 
 
