@@ -11,6 +11,7 @@ import numpy as np
 from labkit.vm.machine.memory import FRAME_SIZE, Memory
 from labkit.vm.machine.probes import block, decode, fill, keyed_fill, traps, unit_fill
 from labkit.vm.machine.probes import cells as c
+from labkit.vm.machine.probes.call_site import CallSites, unfold
 from labkit.vm.machine.probes.emulator import (
     EXCEPTION,
     INVALID_INSTRUCTION,
@@ -80,12 +81,16 @@ class Core:
         if mmu in FILLS:
             self.emulator.answer_translations()
             self.hook(Hook.TLB_FILL, FILLS[mmu])
-        self._counting = self.hook(
-            Hook.BLOCK, block.block_hook if mmu in FILLS else block.block_hook_native
-        )
+        plain = block.block_hook if mmu in FILLS else block.block_hook_native
+        self._counting = self.hook(Hook.BLOCK, self._block_hook() if mmu == "labkit" else plain)
         self.hook(Hook.EXCEPTION, traps.exception_hook)
         self.hook(Hook.INSTRUCTION, traps.rdtsc_hook, instruction=HookedInstruction.RDTSC)
         self.hook(Hook.INSTRUCTION, traps.sysenter_hook, instruction=HookedInstruction.SYSENTER)
+
+    def _block_hook(self) -> Any:
+        layout = self.emulator.layout
+        self._sites = CallSites(self.array, layout, block.block_hook_replacing, block.block_hook_again)
+        return self._sites if self._sites.address else block.block_hook
 
     def hook(self, kind: int, function: Any, **over: Any) -> ctypes.c_size_t:
         """Add a compiled hook that works on the cells; see `Emulator.hook`."""
@@ -103,7 +108,12 @@ class Core:
         """One stretch; why it ended as a `Stop`: NONE for HLT or a given exit address, -1 for a failure."""
         cells = self.cells
         cells[c.STOP] = 0
+        if cells[c.INTR]:
+            cells[c.ATTENTION] |= c.ATTENTION_INTR  # IF may have been set since
+        self.limit()
         error = self.emulator.start(self.registers.eip)
+        if cells[c.SITE]:
+            unfold(cells)
         if cells[c.ATTENTION] & c.ATTENTION_FLUSHING:
             block.end_flush(cells)
         if cells[c.TLB_DROPPED]:
@@ -126,6 +136,12 @@ class Core:
         """Let the block hook's fast path look at something, or no longer."""
         seen = self.cells[c.ATTENTION]
         self.cells[c.ATTENTION] = seen | bit if on else seen & ~bit
+        self.limit()
+
+    def limit(self) -> None:
+        """Let the block hook's fast path end where something is to be done."""
+        cells = self.cells
+        cells[c.LIMIT] = 0 if cells[c.ATTENTION] else min(cells[c.DEADLINE], cells[c.PAUSE])
 
     def fault_address(self) -> int:
         """Linear address of the refused access; of a fetch across a page end the start of the second page."""

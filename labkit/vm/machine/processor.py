@@ -152,12 +152,13 @@ class Processor:
     def point(self) -> ExecutionPoint:
         """Where the processor stands."""
         cells, linear = self.cells, self.registers.linear_eip
+        clock = self.clock  # first: it makes the cells of the current block
         repeating = cells[c.BLOCK_INFO] & decode.REP and cells[c.BLOCK] == linear
         repetitions = cells[c.CLOCK] - cells[c.REP_START] if repeating else 0
         # the branch at the end of the block is counted when the block begins
         ahead = 1 if self.in_hook and cells[c.BLOCK_INFO] & decode.BRANCH else 0
         branches = int(cells[c.BRANCHES]) - ahead
-        return ExecutionPoint(self.clock, branches, self.registers.eip, int(repetitions))
+        return ExecutionPoint(clock, branches, self.registers.eip, int(repetitions))
 
     def retire_emulated(self) -> None:
         """Count an instruction that the monitor has carried out in the processor's place."""
@@ -232,7 +233,7 @@ class Processor:
                 return found
 
     def _set_deadline(self) -> None:
-        self.cells[c.DEADLINE], self.cells[c.LIMIT] = self._goal, min(self._goal, self.cells[c.PAUSE])
+        self.cells[c.DEADLINE] = self._goal
 
     def _see_progress(self) -> None:
         """Where Unicorn and labkit cut an instruction differently, pass the deadline: it cannot be met."""

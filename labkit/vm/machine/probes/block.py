@@ -19,10 +19,12 @@ import numpy as np
 
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
+from labkit.vm.machine.probes.call_site import REPLACED, describe, replace_call, unfold
 from labkit.vm.machine.probes.compiled import cfunc, entry, njit, types
 from labkit.vm.machine.probes.decode import (
     BRANCH,
     CX8,
+    ENABLES,
     FLUSHING,
     INFO_COUNT,
     IO,
@@ -42,8 +44,9 @@ from labkit.vm.machine.probes.tlb import flushed
 from labkit.vm.machine.probes.walk import WALK_FAULT, translate
 
 __all__ = [
-    "CROSSING_BITS", "TABLE_ENTRIES", "accept", "block_bytes", "block_hook", "block_hook_native", "block_info",
-    "count_block", "end_flush", "exact_clock", "finish_flush", "settle", "settle_software", "wide",
+    "CROSSING_BITS", "TABLE_ENTRIES", "accept", "block_bytes", "block_hook", "block_hook_again",
+    "block_hook_native", "block_hook_replacing", "block_info", "count_block", "end_flush", "exact_clock",
+    "finish_flush", "settle", "settle_software", "wide",
 ]  # fmt: skip
 
 U = np.uint64
@@ -198,6 +201,7 @@ def end_flush(a):  # type: ignore[no-untyped-def]
 @entry("void(cells, u64)")
 def settle(a, eip):  # type: ignore[no-untyped-def]
     """The current block was left at `eip` before its end: take back what has not retired."""
+    unfold(a)
     size = a[c.BLOCK_SIZE]
     if size == 0:
         return
@@ -216,6 +220,7 @@ def settle(a, eip):  # type: ignore[no-untyped-def]
 @njit()
 def settle_software(a, eip):  # type: ignore[no-untyped-def]
     """INT n, INT3 or INTO has retired and ended its block at `eip`; INTO does so in the middle."""
+    unfold(a)
     base = U(load32(a[c.ENV] + U(layout.CS_BASE)))
     offset, size = (eip + base - a[c.BLOCK]) & MASK32, a[c.BLOCK_SIZE]
     if offset < size:
@@ -229,6 +234,7 @@ def settle_software(a, eip):  # type: ignore[no-untyped-def]
 @entry("u64(cells)")
 def exact_clock(a):  # type: ignore[no-untyped-def]
     """Instructions retired before the one that is executing now (inside a port, RDTSC or CPUID hook)."""
+    unfold(a)
     size = a[c.BLOCK_SIZE]
     eip = U(load32(a[c.ENV] + U(layout.EIP)))
     offset = (eip + U(load32(a[c.ENV] + U(layout.CS_BASE))) - a[c.BLOCK]) & MASK32
@@ -292,6 +298,7 @@ def _restarted(a, linear, info):  # type: ignore[no-untyped-def]
 @njit(inlining="never")
 def _attend(a, linear, size, info):  # type: ignore[no-untyped-def]
     """What the fast path found worth a look: 1 when the processor was stopped."""
+    unfold(a)
     if a[c.MIXED]:
         _restarted(a, linear, info)
     if a[c.ATTENTION] & U(c.ATTENTION_FLUSHING):
@@ -310,8 +317,10 @@ def _attend(a, linear, size, info):  # type: ignore[no-untyped-def]
         _stop(a, c.Stop.PAUSE)
         return 1
     env = a[c.ENV]
-    if a[c.INTR] and load32(env + U(layout.EFLAGS)) & np.uint32(0x200):
-        if not (load32(env + U(layout.HFLAGS)) & np.uint32(8)):
+    if a[c.INTR]:
+        if not (load32(env + U(layout.EFLAGS)) & np.uint32(0x200)):
+            a[c.ATTENTION] &= ~U(c.ATTENTION_INTR)
+        elif not (load32(env + U(layout.HFLAGS)) & np.uint32(8)):
             _stop(a, c.Stop.WINDOW)
             return 1
     if info & U(SENSITIVE) and _needs_check(a, linear, info):
@@ -331,6 +340,9 @@ def _attend(a, linear, size, info):  # type: ignore[no-untyped-def]
         a[c.REP_START] = clock - U(1) if continued else clock
     if info & U(FLUSHING):
         a[c.ATTENTION] |= U(c.ATTENTION_FLUSHING)
+    if info & U(ENABLES) and a[c.INTR]:
+        a[c.ATTENTION] |= U(c.ATTENTION_INTR)
+    a[c.LIMIT] = U(0) if a[c.ATTENTION] else min(a[c.DEADLINE], a[c.PAUSE])
     a[c.LAST_ECX] = U(load32(env + U(8)))
     return 0
 
@@ -339,13 +351,13 @@ def _attend(a, linear, size, info):  # type: ignore[no-untyped-def]
 def count_block(a, linear, size, info):  # type: ignore[no-untyped-def]
     """Count a block that is about to run, or stop before it."""
     after = a[c.CLOCK] + (info & U(INFO_COUNT))
-    if after > a[c.LIMIT] or a[c.ATTENTION] or info & U(SENSITIVE | REP_FIRST):
+    if after > a[c.LIMIT] or info & U(SENSITIVE | REP_FIRST | ENABLES):
         if _attend(a, linear, size, info):
             return
         after = a[c.CLOCK] + (info & U(INFO_COUNT))
     a[c.CLOCK] = after
     a[c.BRANCHES] += (info >> BRANCH_SHIFT) & U(1)
-    a[c.BLOCK], a[c.BLOCK_SIZE], a[c.BLOCK_INFO] = linear, size, info
+    a[c.BLOCK], a[c.BLOCK_SIZE], a[c.BLOCK_INFO], a[c.SITE] = linear, size, info, U(0)
 
 
 @cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))
@@ -353,6 +365,28 @@ def block_hook(_engine, linear, size32, a):  # type: ignore[no-untyped-def]
     """UC_HOOK_BLOCK: count the block that is about to run, or stop before it."""
     linear, size = linear & MASK32, U(size32)  # Unicorn does not wrap the sum of base and EIP
     count_block(a, linear, size, block_info(a, linear, size))
+
+
+@cfunc(types.int64(types.voidptr, types.uint64, types.uint32, CELLS_POINTER, types.uint64))
+def block_hook_replacing(_engine, linear, size32, a, back):  # type: ignore[no-untyped-def]
+    """The same, called by way of call_site.py: a block that is known already counts itself from now on."""
+    linear, size = linear & MASK32, U(size32)
+    page, offset = U(_page(a, linear)), linear & U(0xFFF)
+    entry = load64(_slot(a, page, offset))
+    if entry >> U(24) == _tag(a, page, offset, size) and offset + size <= PAGE:
+        if replace_call(a, back, linear, size, entry & INFO):
+            return REPLACED
+        count_block(a, linear, size, entry & INFO)
+        return 0
+    count_block(a, linear, size, _slow_info(a, linear, size))
+    return 0
+
+
+@cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER, types.uint64))
+def block_hook_again(_engine, _linear, _size, a, back):  # type: ignore[no-untyped-def]
+    """A block that counts itself has found that there is more to do."""
+    at = describe(a, back)
+    count_block(a, U(load32(at)), U(load32(at + U(4))), load64(at + U(8)))
 
 
 @cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))

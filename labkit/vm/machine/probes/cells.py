@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 __all__ = ["CELLS", "Stop", "new_cells"]
 
-CELLS = 112
+CELLS = 120
 
 # --- the clock
 CLOCK = 0  # retired instructions, the whole current block included
 DEADLINE = 1  # stop exactly when CLOCK reaches this
 PAUSE = 2  # stop at some block start once CLOCK has reached this (cheap, not exact)
-LIMIT = 3  # min(DEADLINE, PAUSE): the only value the fast path looks at
+LIMIT = 3  # min(DEADLINE, PAUSE), or 0 while there is ATTENTION: the only value the fast path looks at
 BRANCHES = 4  # retired control transfers
 IDLE = 5  # instruction times skipped while halted (virtual time = CLOCK + IDLE)
 # --- the current block
@@ -25,13 +25,14 @@ BLOCK = 6  # linear address of the block that the clock counted last
 BLOCK_SIZE = 7  # its bytes; 0 = nothing is in flight
 BLOCK_INFO = 8  # what decode.py found in it
 REP_START = 9  # CLOCK when the current repeated string instruction began
-NEXT_BLOCK = 10  # a block that was stopped before its first instruction
+SITE = 10  # the last block has counted itself (call_site.py): number of the description of it, else 0
 NEXT_SIZE = 11
+NEXT_BLOCK = 119  # a block that was stopped before its first instruction
 ALLOW = 12  # the block at this address: its CMPXCHG8B has been seen to; ALLOW_ALL: run any block unchecked
 # --- stopping
 STOP = 13  # why the hook stopped the processor: a Stop
 INTR = 14  # 1: the interrupt pin is raised
-ATTENTION = 62  # ATTENTION_* bits: the fast path looks at this alone
+ATTENTION = 62  # ATTENTION_* bits: while there is one, every block is looked at
 # --- faults and refused translations
 FAULT = 15  # why the fill refused: a Stop
 FAULT_PAGE = 16  # linear page
@@ -91,7 +92,7 @@ BLOCK_COUNT = 69
 LAST_ECX = 71  # at the start of the last block, while there are mixed frames
 ALIAS_WRITTEN = 70  # 1: the redirected frame has been opened for writing
 
-ATTENTION_INTR, ATTENTION_MIXED = 1, 2
+ATTENTION_INTR, ATTENTION_MIXED = 1, 2  # INTR is raised and IF may be set; there are mixed frames
 ATTENTION_FLUSHING = 4  # the current block ends with INVLPG or MOV to CR3
 ATTENTION_FLUSH = 8  # INVLPG has hit a large page
 
@@ -129,6 +130,15 @@ RESTORE_FUNCTION = 104  # cpu_restore_state: EIP and flags as of that code
 LEAVE_FUNCTION = 105  # cpu_loop_exit: away from there
 TRACE = 110  # host address of the trace's state, see trace.py
 PROTECTION = 111  # words of the protection unit or of keyed paging (unit_fill.py, keyed_fill.py)
+
+# --- blocks that count themselves (probes/call_site.py)
+SITES = 112  # their descriptions, 16 bytes each: linear address, size, info
+SITE_BASE = 113  # host address of the site that would have number 0
+SELF = 114  # host address of the cells
+ENTER = 115  # of the two ways into the hook
+AGAIN = 116
+EXIT_CHECK = 117  # Unicorn's function that leaves when it was asked to
+EXIT_PLACE = 118  # where the word it looks at lies, from ENV (one signed byte)
 
 # frame state: a frame is data (writable, not executable), code (executable, not writable) or, when both
 # happen on one page, mixed (both; the processor then checks each store for code under it)

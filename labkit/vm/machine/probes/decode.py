@@ -16,7 +16,7 @@ from labkit.vm.machine.probes.compiled import entry, njit
 from labkit.vm.machine.probes.intrinsics import load8
 
 __all__ = [
-    "BRANCH", "CX8", "FLUSHING", "INFO_COUNT", "IO", "LENGTH", "REP", "REP_FIRST", "SENSITIVE", "SYSENTER",
+    "BRANCH", "CX8", "ENABLES", "FLUSHING", "INFO_COUNT", "IO", "LENGTH", "REP", "REP_FIRST", "SENSITIVE", "SYSENTER",
     "TSC", "boundary", "instruction", "retired_before", "survey",
 ]  # fmt: skip
 
@@ -81,6 +81,7 @@ CX8 = 1 << 21  # CMPXCHG8B: Unicorn gives it stale flags unless it begins a bloc
 REP_FIRST = 1 << 22  # block only: its first instruction is REP
 SENSITIVE = 1 << 23  # block only: one of IO, TSC, SYSENTER, FLUSHING, or CX8 behind another instruction
 FLUSHING = 1 << 15  # INVLPG, MOV to CR3: translations of addresses die
+ENABLES = 1 << 14  # its last instruction may set IF: STI, POPF, IRET, far jumps and calls (a task switch), SYSRET
 INFO_COUNT = 0x3FF  # block only: number of instructions
 LENGTH = 0x1F
 
@@ -128,7 +129,9 @@ def instruction(p: Any, wide: Any) -> Any:
             kind = TSC
         elif op2 == 0x34:
             kind = SYSENTER | BRANCH
-        elif op2 == 0x35 or op2 == 0x05 or op2 == 0x07 or (op2 & 0xF0) == 0x80:
+        elif op2 == 0x07:
+            kind = BRANCH | ENABLES
+        elif op2 == 0x35 or op2 == 0x05 or (op2 & 0xF0) == 0x80:
             kind = BRANCH
         elif op2 == 0xC7 and (load8(p + i) >> 3) & 7 == 1:
             kind = CX8
@@ -136,14 +139,18 @@ def instruction(p: Any, wide: Any) -> Any:
             return np.int64(i + np.uint64(1)) | kind
     else:
         attributes = ONE[op]
-        if (op & 0xF0) == 0x70 or 0xE0 <= op <= 0xE3 or (0xE8 <= op <= 0xEB) or op == 0x9A:
+        if op == 0xFB or op == 0x9D:
+            kind = ENABLES
+        elif op == 0x9A or op == 0xEA or op == 0xCF:
+            kind = BRANCH | ENABLES
+        elif (op & 0xF0) == 0x70 or 0xE0 <= op <= 0xE3 or (0xE8 <= op <= 0xEB):
             kind = BRANCH
-        elif op == 0xC2 or op == 0xC3 or op == 0xCA or op == 0xCB or op == 0xCF:
+        elif op == 0xC2 or op == 0xC3 or op == 0xCA or op == 0xCB:
             kind = BRANCH
         elif op == 0xCC or op == 0xCD:
             kind = BRANCH
         elif op == 0xFF and 2 <= ((load8(p + i) >> 3) & 7) <= 5:
-            kind = BRANCH
+            kind = BRANCH | (ENABLES if (load8(p + i) >> 3) & 1 else 0)
         elif 0xE4 <= op <= 0xE7 or 0xEC <= op <= 0xEF:
             kind = IO
         elif 0x6C <= op <= 0x6F:

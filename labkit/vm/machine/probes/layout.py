@@ -21,7 +21,7 @@ from typing import Any
 import unicorn
 from unicorn import x86_const as x86
 
-__all__ = ["SUPPORTED", "Layout", "LayoutError", "find_layout"]
+__all__ = ["SUPPORTED", "WINDOW", "Layout", "LayoutError", "SafeReader", "find_layout"]
 
 SUPPORTED = "2.1.4"
 
@@ -82,7 +82,7 @@ class Layout:
         return self.registers + self.size - OLD_EXCEPTION_END
 
 
-class _SafeReader:
+class SafeReader:
     """Reads memory of this process that may not be mapped: the kernel copies it into a pipe, or refuses."""
 
     def __init__(self) -> None:
@@ -117,7 +117,7 @@ def find_layout(engine: Any) -> Layout:
         raise LayoutError("unknown private layout")
     for register, value in zip(GENERAL, PATTERN, strict=True):
         engine.reg_write(register, value)
-    reader = _SafeReader()
+    reader = SafeReader()
     try:
         processor, registers = _search(engine._uch.value, reader)
     finally:
@@ -131,7 +131,7 @@ def find_layout(engine: Any) -> Layout:
     return layout
 
 
-def _search(engine: int, reader: _SafeReader) -> tuple[int, int]:
+def _search(engine: int, reader: SafeReader) -> tuple[int, int]:
     global _known
     key = struct.pack("<8Q", *PATTERN)
     if _known is not None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
+from labkit.vm.machine.probes.call_site import unfold
 from labkit.vm.machine.probes.compiled import cfunc, njit, types
 from labkit.vm.machine.probes.decode import INFO_COUNT
 from labkit.vm.machine.probes.intrinsics import load8, load32, load64, store8, store32, store64
@@ -34,6 +35,7 @@ def hit(a, offset, size, delivered):  # type: ignore[no-untyped-def]
     """
     if not _watched(a, offset, size):
         return
+    unfold(a)
     count = U(0) if delivered else a[c.BLOCK_INFO] & U(INFO_COUNT)
     clock = a[c.CLOCK] - count
     base = U(load32(a[c.ENV] + U(layout.CS_BASE)))
