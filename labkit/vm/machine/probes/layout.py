@@ -15,6 +15,7 @@ so that another version or build is refused rather than corrupted.
 import ctypes
 import os
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,16 +139,28 @@ def _search(engine: int, reader: SafeReader) -> tuple[int, int]:
         pointer = struct.unpack("<Q", ctypes.string_at(engine + _known[0], 8))[0]
         if reader.read(pointer + _known[1], len(key)) == key:
             return int(pointer), int(pointer + _known[1])
-    block = reader.read(engine, 0x1000)
+    found = max(_candidates(engine, reader, key), default=None)
+    if found is not None:
+        pointer, at, registers = found
+        _known = (at, registers - pointer)
+        return pointer, registers
+    raise LayoutError("the register file was not found")
+
+
+def _candidates(engine: int, reader: _SafeReader, key: bytes) -> Iterator[tuple[int, int, int]]:
+    """What the engine points at with the registers behind it: address, place of the pointer, registers.
+
+    Anything that the allocator has put in front of the processor looks like this too. The processor is what
+    lies nearest, and points back at its engine.
+    """
+    block, back = reader.read(engine, 0x1000), struct.pack("<Q", engine)
     for at in range(0, len(block) - 7, 8):
         pointer = struct.unpack_from("<Q", block, at)[0]
         if pointer < 0x10000 or pointer & 7 or pointer >> 47:
             continue
-        found = reader.read(pointer, WINDOW).find(key)
-        if found >= 0:
-            _known = (at, found)
-            return int(pointer), int(pointer + found)
-    raise LayoutError("the register file was not found")
+        before, found, _ = reader.read(pointer, WINDOW).partition(key)
+        if found and back in before:
+            yield pointer, at, pointer + len(before)
 
 
 def _verify(engine: Any, layout: Layout) -> None:
