@@ -53,7 +53,7 @@ PAGES = 1 << 20
 def forget(a):  # type: ignore[no-untyped-def]
     """A flush of everything."""
     a[c.TLB_COUNT] = U(0)
-    if a[c.TLB_EPOCH] >= LAST_EPOCH:
+    if a[c.TLB_EPOCH] >= LAST_EPOCH and a[c.TLB]:
         a[c.TLB_EPOCH] = U(0)
         for i in range(PAGES):
             store64(a[c.TLB] + U(8 * i), U(0))
@@ -144,6 +144,16 @@ def drop_faulted(a, va):  # type: ignore[no-untyped-def]
 
 
 @njit()
+def _drop_piece_or_page(a, page):  # type: ignore[no-untyped-def]
+    _drop(a, page)
+    pieces = U(512) if load32(a[c.ENV] + U(layout.CR4)) & PAE else U(1024)
+    first = page & ~(pieces - U(1))
+    for i in range(pieces):
+        if load64(_place(a, first + U(i))) & U(WALK_LARGE):
+            _drop(a, first + U(i))
+
+
+@njit()
 def flushed(a, p):  # type: ignore[no-untyped-def]
     """The INVLPG or MOV to CR3 at host address `p` has run; True when Unicorn must forget a large page for it.
 
@@ -161,12 +171,8 @@ def flushed(a, p):  # type: ignore[no-untyped-def]
     if address == UNKNOWN:
         forget(a)
         return True
-    _drop(a, address >> U(12))
-    pieces = U(512) if load32(a[c.ENV] + U(layout.CR4)) & PAE else U(1024)
-    first = (address >> U(12)) & ~(pieces - U(1))
-    for i in range(pieces):
-        if load64(_place(a, first + U(i))) & U(WALK_LARGE):
-            _drop(a, first + U(i))
+    if a[c.TLB]:  # a machine with another protection unit has none of ours
+        _drop_piece_or_page(a, address >> U(12))
     return load8(a[c.LARGE] + (address >> U(21))) != 0
 
 
