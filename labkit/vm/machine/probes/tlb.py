@@ -110,9 +110,11 @@ def _granted(a, found, user):  # type: ignore[no-untyped-def]
 @njit()
 def lookup(a, va, write, fetch, user):  # type: ignore[no-untyped-def]
     """Physical page | rights, or WALK_FAULT | error code, as `translate`: from the TLB, else by a walk."""
-    if a[c.TLB] == 0 or not (load32(a[c.ENV] + U(layout.CR0)) & PG):
+    if a[c.TLB] == 0:
         return translate(a, va, write, fetch, user, True)
-    _notice(a)
+    _notice(a)  # before all else: paging may be off for a while, and on again with the same CR0
+    if not (load32(a[c.ENV] + U(layout.CR0)) & PG):
+        return translate(a, va, write, fetch, user, True)
     page = va >> U(12)
     found = _entry_of(a, page)
     if found and (found & U(WALK_USER) or not user) and (found & U(WALK_EXECUTE) or not fetch):
