@@ -147,7 +147,7 @@ def _search(engine: int, reader: SafeReader) -> tuple[int, int]:
     raise LayoutError("the register file was not found")
 
 
-def _candidates(engine: int, reader: _SafeReader, key: bytes) -> Iterator[tuple[int, int, int]]:
+def _candidates(engine: int, reader: SafeReader, key: bytes) -> Iterator[tuple[int, int, int]]:
     """What the engine points at with the registers behind it: address, place of the pointer, registers.
 
     Anything that the allocator has put in front of the processor looks like this too. The processor is what

@@ -11,7 +11,7 @@ KEY = struct.pack("<8Q", *layout.PATTERN)
 ENGINE, PROCESSOR, GAP = 0x10_0000, 0x20_8000, 0x3000
 
 
-class Reader(layout._SafeReader):
+class Reader(layout.SafeReader):
     """Memory of a process in which the engine, a stranger and the processor lie as told."""
 
     def __init__(self, stranger: int):
