@@ -121,6 +121,9 @@ def run(
         typer.Option(metavar="virtual|live", help="Time from instructions (the default), or from the host's "
                      "clock (the default where a person types)."),
     ] = None,
+    engine: Annotated[
+        str, typer.Option(metavar="hw|bt", help="Hardware assistance, or binary translation of the kernel.")
+    ] = "hw",
     screen: Annotated[bool, typer.Option("--screen", help="Print the VGA text screen at the end.")] = False,
     json: Json = False,
 ) -> int:  # fmt: skip
@@ -140,7 +143,7 @@ def run(
         guest=guest, kernel=kernel, initrd=initrd, at=at, append=append, disks=disk or [], memory=memory,
         firmware_path=firmware_path, until_text=until_text, say=say, input_after=input_after, limit=limit,
         clock=clock, terminal=at_terminal() and not json, keys=keys, keys_after=keys_after,
-        until_screen=until_screen,
+        until_screen=until_screen, engine=engine,
     )  # fmt: skip
     return run_guest(request, screen=screen, as_json=json)
 

@@ -1,7 +1,7 @@
 """How a run ended, as one JSON object, as a closing line, and as an exit code."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from labkit.cli.errors import DONE, INTERRUPTED, OTHER_END, PIPE_CLOSED
 from labkit.cli.request import Request
@@ -37,6 +37,8 @@ class Outcome:
     reader_left: bool
     screen_seen: bool = False
     keys_typed: bool = True
+    translator: Mapping[str, int] = field(default_factory=dict)
+    """What a binary translator has counted; empty for another engine."""
 
     @property
     def mips(self) -> float:
@@ -63,6 +65,8 @@ class Outcome:
             "registers_sha256": self.registers_sha256,
             "console": self.console.decode("utf-8", "replace"),
         }
+        if self.translator:
+            shown["translator"] = dict(sorted(self.translator.items()))
         if self.screen is not None:
             shown["screen"] = self.screen
         return shown
@@ -75,7 +79,9 @@ class Outcome:
             f"{self.instructions:,} instruction{'s'[: self.instructions != 1]} in {self.seconds:.2f} s{pace},"
             f" {exits:,} exit{'s'[: exits != 1]}"
         )
-        return cost if self.reason == "instructions" else f"{self.message or self.reason} ({cost})"
+        line = cost if self.reason == "instructions" else f"{self.message or self.reason} ({cost})"
+        counted = ", ".join(f"{count:,} {name}" for name, count in self.translator.items())
+        return f"{line}\n{counted}" if counted else line
 
     def shortfall(self) -> str:
         """What was asked for and did not come to pass; empty if nothing."""

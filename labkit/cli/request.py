@@ -11,6 +11,7 @@ from labkit.vm.machine.devices.scancodes import text_to_set1
 __all__ = ["Request"]
 
 CLOCKS = ("virtual", "live")
+ENGINES = ("hw", "bt")
 SECTOR = 512
 
 
@@ -45,6 +46,8 @@ class Request:
     clock: str
     interactive: bool
     """A person types."""
+    engine: str = "hw"
+    """How the guest is run."""
 
     @classmethod
     def parse(
@@ -52,6 +55,7 @@ class Request:
         disks: list[Path], memory: str, firmware_path: bool, until_text: str | None, say: str | None,
         input_after: str | None, limit: str | None, clock: str | None, terminal: bool,
         keys: str | None = None, keys_after: str | None = None, until_screen: str | None = None,
+        engine: str = "hw",
     ) -> "Request":  # fmt: skip
         """Raises CommandError where the options do not go together or name what is not there."""
         if (guest is None) == (kernel is None):
@@ -74,6 +78,10 @@ class Request:
             clock = "live" if interactive else "virtual"
         if clock not in CLOCKS:
             raise CommandError(f"--clock {clock!r} is not known; it is virtual or live")
+        if engine not in ENGINES:
+            raise CommandError(
+                f"--engine {engine!r} is not known; it is hw (hardware assistance) or bt (binary translation)"
+            )
         for disk in disks:
             _check_disk(disk)
         return cls(
@@ -82,6 +90,7 @@ class Request:
             until=_bytes(until_text), say=keystrokes(say or ""), after=_bytes(input_after),
             keys=_scancodes(keys or ""), keys_after=keys_after or "", until_screen=until_screen or "",
             limit=count(limit) if limit is not None else None, clock=clock, interactive=interactive,
+            engine=engine,
         )  # fmt: skip
 
     @property

@@ -24,7 +24,15 @@ __all__ = ["Ground", "PhysicalGround", "perform", "resolved", "run"]
 class Ground(Protocol):
     """What a run stands on: a machine with a guest in it, and its monitor."""
 
-    engine: str
+    @property
+    def engine(self) -> str:
+        """Its engine's name."""
+        ...
+
+    @property
+    def translator(self) -> Mapping[str, int]:
+        """What a binary translator has counted; empty for another engine."""
+        ...
 
     @property
     def serial(self) -> Serial:
@@ -65,8 +73,6 @@ class Ground(Protocol):
 class PhysicalGround:
     """The real machine, as the command line uses it."""
 
-    engine = "hw"
-
     def __init__(self, machine: Any, monitor: Any) -> None:
         self._machine = machine
         self._monitor = monitor
@@ -74,6 +80,12 @@ class PhysicalGround:
         self.stop = monitor.request_stop
         self.screen = machine.screen
         self.press = machine.board.keyboard.type
+        self.engine: str = monitor.engine.name
+
+    @property
+    def translator(self) -> Mapping[str, int]:
+        """What a binary translator has counted; empty for another engine."""
+        return {name: count for name, count in getattr(self._monitor.engine, "counts", {}).items() if count}
 
     @property
     def printed(self) -> bytes:
@@ -141,7 +153,7 @@ def perform(request: Request, ground: Ground, *, screen: bool, out: BinaryIO | N
         request, ground.engine, "interrupted" if interrupts.caught() else reason, message, instructions,
         seconds, ground.exits, ram, registers, ground.printed, ground.screen() if screen else None,
         text_seen=talk.done, input_typed=talk.said, reader_left=bool(stream and stream.broken),
-        screen_seen=watch.seen, keys_typed=watch.typed,
+        screen_seen=watch.seen, keys_typed=watch.typed, translator=ground.translator,
     )  # fmt: skip
 
 
@@ -180,6 +192,15 @@ def _image(request: Request) -> tuple[Any, str]:
     return image, known.prompt
 
 
+def _engine(request: Request, machine: Any) -> Any:
+    """The engine that was asked for, as the monitor wants it."""
+    if request.engine == "hw":
+        return request.engine
+    from labkit.vm.engines import BinaryTranslator
+
+    return BinaryTranslator(machine.processor)
+
+
 def resolved(request: Request) -> tuple[Request, Any]:
     """The request with the guest's own prompt filled in, and the boot image. Raises CommandError, GuestError."""
     image, prompt = _image(request)
@@ -203,6 +224,6 @@ def _prepare(request: Request) -> tuple[Request, PhysicalGround]:
         announce()
         machine = Machine(memory=request.memory, clock=request.clock, disks=request.disks)
         machine.load(image)
-        return request, PhysicalGround(machine, Monitor(machine, engine=PhysicalGround.engine))
+        return request, PhysicalGround(machine, Monitor(machine, engine=_engine(request, machine)))
     except (OSError, ValueError, RuntimeError) as error:
         raise CommandError(str(error)) from error

@@ -39,6 +39,7 @@ class ToyGround:
         self.serial = ToySerial()
         self.printed = b""
         self.exits = {"io": 3}
+        self.translator: dict[str, int] = {}
         self.stopped = ""
         self._greeting, self._end, self._before_end = greeting, end, before_end
 

@@ -9,7 +9,7 @@
 A frame's generation is part of the key under which its blocks were decoded; a new one makes them all unknown.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from labkit.vm.machine.core import Core
 from labkit.vm.machine.memory import FRAME_SIZE
@@ -34,32 +34,35 @@ class CodeFrames:
         self._flips: dict[int, int] = {}
         self._mixed: set[int] = set()
         self._separate_at = 0
+        self.on_release: Callable[[int], None] = lambda _frame: None
+        """Told of each frame whose code may change from now on."""
 
     def changed(self, frames: Iterable[int]) -> bool:
         """The bytes of these frames were changed from outside: was code among them?"""
         state = self._memory.state
         stale = [frame for frame in frames if state[frame] & (CODE | MIXED)]
         for frame in stale:
-            self._release(frame)
+            self.release(frame)
         return bool(stale)
 
     def written(self) -> None:
         """The guest is about to store to a frame that holds translated code."""
         frame = int(self._core.cells[c.FAULT_PHYSICAL]) // FRAME_SIZE
         flips = self._flips[frame] = self._flips.get(frame, 0) + 1
-        if not self._memory.state[frame] & MIXED and (flips > MAX_FLIPS or frame in self._running()):
+        if not self._memory.state[frame] & MIXED and (flips > MAX_FLIPS or frame in self.running()):
             self._mix(frame)
         else:
-            self._release(frame)
+            self.release(frame)
 
-    def _running(self) -> set[int]:
+    def running(self) -> set[int]:
         """Frames that the instruction at EIP lies in."""
         at, pages = self._core.registers.linear_eip, self._core.pages
         return {int(pages[(at + more & 0xFFFFFFFF) >> 12]) >> 12 for more in (0, LONGEST_INSTRUCTION - 1)}
 
-    def _release(self, frame: int) -> None:
+    def release(self, frame: int) -> None:
         """Make a code frame a data frame."""
         core, memory = self._core, self._memory
+        self.on_release(frame)
         core.forget_frame(frame)
         self._mixed.discard(frame)
         if memory.state[frame] & MIXED or memory.generation[frame] >= LAST_GENERATION:
@@ -71,6 +74,7 @@ class CodeFrames:
     def _mix(self, frame: int) -> None:
         """Make a frame both: each store into it is checked for code from now on."""
         memory = self._memory
+        self.on_release(frame)
         self._mixed.add(frame)
         memory.generation[frame] = CHANGING
         memory.state[frame] = (int(memory.state[frame]) & ~CODE) | MIXED
@@ -83,7 +87,7 @@ class CodeFrames:
         if not self._mixed or clock < self._separate_at:
             return False
         for frame in list(self._mixed):
-            self._release(frame)
+            self.release(frame)
         self._flips.clear()
         self._core.cells[c.MIXED] = 0
         self._core.attend(c.ATTENTION_MIXED, False)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from labkit.vm.machine.memory import FRAME_SIZE, Memory
-from labkit.vm.machine.probes import block, decode, fill, keyed_fill, traps, unit_fill
+from labkit.vm.machine.probes import block, block_native, decode, fill, keyed_fill, traps, unit_fill
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes.call_site import CallSites, unfold
 from labkit.vm.machine.probes.emulator import (
@@ -52,6 +52,7 @@ class Core:
         self.protection = np.zeros(max(keyed_fill.SIZE, unit_fill.SIZE), np.uint64)
         self._raw = (ctypes.c_uint8 * (c.ABOVE_SIZE + FRAME_SIZE))()
         self.above = self._map_memory()
+        self._handles: dict[int, ctypes.c_size_t] = {}
         self._fill_cells()
         self._hook(mmu)
 
@@ -80,10 +81,8 @@ class Core:
     def _hook(self, mmu: str) -> None:
         if mmu in FILLS:
             self.emulator.answer_translations()
-            self.hook(Hook.TLB_FILL, FILLS[mmu])
-        plain = block.block_hook if mmu in FILLS else block.block_hook_native
-        self._counting = self.hook(Hook.BLOCK, self._block_hook() if mmu == "labkit" else plain)
-        self.hook(Hook.EXCEPTION, traps.exception_hook)
+        counting = block.block_hook if mmu in FILLS else block_native.block_hook_native
+        self.install(FILLS.get(mmu), self._block_hook() if mmu == "labkit" else counting, traps.exception_hook)
         self.hook(Hook.INSTRUCTION, traps.rdtsc_hook, instruction=HookedInstruction.RDTSC)
         self.hook(Hook.INSTRUCTION, traps.sysenter_hook, instruction=HookedInstruction.SYSENTER)
 
@@ -92,14 +91,26 @@ class Core:
         self._sites = CallSites(self.array, layout, block.block_hook_replacing, block.block_hook_again)
         return self._sites if self._sites.address else block.block_hook
 
+    def install(self, fill_hook: Any, block_hook: Any, exception_hook: Any) -> None:
+        """Make these the hooks that an engine is made of, instead of those that were.
+
+        Code that was translated before keeps the old ones (and counts itself, call_site.py): drop it.
+        """
+        for handle in self._handles.values():
+            self.emulator.unhook(handle)
+        kinds = {Hook.TLB_FILL: fill_hook, Hook.BLOCK: block_hook, Hook.EXCEPTION: exception_hook}
+        self._handles = {kind: self.hook(kind, function) for kind, function in kinds.items() if function is not None}
+
     def hook(self, kind: int, function: Any, **over: Any) -> ctypes.c_size_t:
         """Add a compiled hook that works on the cells; see `Emulator.hook`."""
         return self.emulator.hook(kind, function, self.array.ctypes.data, **over)
 
     def count_with(self, function: Any) -> None:
         """Let another hook count the blocks of all code that is translated from now on."""
-        self.emulator.unhook(self._counting)
-        self._counting = self.hook(Hook.BLOCK, function)
+        if self.cells[c.TC_MEMORY]:
+            raise RuntimeError("a binary translator counts the blocks: this needs a machine with the hw engine")
+        self.emulator.unhook(self._handles[Hook.BLOCK])
+        self._handles[Hook.BLOCK] = self.hook(Hook.BLOCK, function)
         self.emulator.drop_all_code()
 
     # --- running

@@ -17,6 +17,9 @@ class ExitKind(StrEnum):
     MMIO = "mmio"  # the next instruction touches a device's registers
     ROM_WRITE = "rom write"  # the next instruction writes to read-only memory
     NOWHERE = "nowhere"  # the next instruction would be fetched where there is no memory
+    KERNEL = "kernel"  # the guest's kernel goes on, which this engine translates
+    MONITOR = "monitor"  # the next instruction touches the monitor's part of the linear space
+    UNSUPPORTED = "unsupported"  # the engine cannot run this guest correctly; `note` says why
     FAILURE = "failure"  # the engine gave up; never seen so far
 
 
@@ -31,6 +34,7 @@ class Exit:
     address: int = 0
     physical: int = 0
     write: bool = False
+    note: str = ""
 
     def __str__(self) -> str:
         if self.kind is ExitKind.EXCEPTION:

@@ -14,11 +14,13 @@ SIMPLE = {
     c.Stop.DEADLINE: ExitKind.DEADLINE,
     c.Stop.PAUSE: ExitKind.PAUSE,
     c.Stop.WINDOW: ExitKind.WINDOW,
+    c.Stop.KERNEL: ExitKind.KERNEL,
 }
 ACCESS = {
     c.Stop.MMIO: ExitKind.MMIO,
     c.Stop.ROM_WRITE: ExitKind.ROM_WRITE,
     c.Stop.NOWHERE: ExitKind.NOWHERE,
+    c.Stop.MONITOR: ExitKind.MONITOR,
 }
 
 

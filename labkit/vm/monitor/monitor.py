@@ -210,6 +210,8 @@ class Monitor:
         elif kind is ExitKind.NOWHERE:
             where = f"the guest jumped to {found.physical:08x}, where there is no memory"
             return self._end(StopReason.NOWHERE, where)
+        elif kind is ExitKind.UNSUPPORTED:
+            return self._end(StopReason.UNSUPPORTED, found.note)
         elif kind is ExitKind.FAILURE:
             return self._end(StopReason.FAILURE, f"the processor engine stopped with error {found.address}")
         return None

@@ -20,6 +20,7 @@ class StopReason(StrEnum):
     NOWHERE = "nowhere"  # it went to where there is no memory
     STUCK = "stuck"  # fault after fault, and no instruction ever retires
     DIVERGED = "diverged"  # a replay is not what was recorded
+    UNSUPPORTED = "unsupported"  # the engine cannot run this guest correctly
     FAILURE = "failure"  # the processor engine gave up
 
 

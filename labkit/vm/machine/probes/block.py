@@ -38,14 +38,14 @@ from labkit.vm.machine.probes.decode import (
     survey,
 )
 from labkit.vm.machine.probes.flags import mend_flags
-from labkit.vm.machine.probes.intrinsics import call_stop, load8, load32, load64, store8, store32, store64
+from labkit.vm.machine.probes.intrinsics import call_stop, load8, load32, load64, store8, store64
 from labkit.vm.machine.probes.store_target import changes_block
 from labkit.vm.machine.probes.tlb import flushed
-from labkit.vm.machine.probes.walk import WALK_FAULT, translate
+from labkit.vm.machine.probes.translated import ahead, settle_translated
 
 __all__ = [
     "CROSSING_BITS", "TABLE_ENTRIES", "accept", "block_bytes", "block_hook", "block_hook_again",
-    "block_hook_native", "block_hook_replacing", "block_info", "count_block", "end_flush", "exact_clock",
+    "block_hook_replacing", "block_info", "count_block", "end_flush", "exact_clock",
     "finish_flush", "settle", "settle_software", "wide",
 ]  # fmt: skip
 
@@ -202,6 +202,9 @@ def end_flush(a):  # type: ignore[no-untyped-def]
 def settle(a, eip):  # type: ignore[no-untyped-def]
     """The current block was left at `eip` before its end: take back what has not retired."""
     unfold(a)
+    if a[c.TC_SIZE]:
+        settle_translated(a, eip)
+        return
     size = a[c.BLOCK_SIZE]
     if size == 0:
         return
@@ -237,6 +240,8 @@ def exact_clock(a):  # type: ignore[no-untyped-def]
     unfold(a)
     size = a[c.BLOCK_SIZE]
     eip = U(load32(a[c.ENV] + U(layout.EIP)))
+    if a[c.TC_SIZE]:
+        return a[c.CLOCK] - (ahead(a, eip) & MASK32)
     offset = (eip + U(load32(a[c.ENV] + U(layout.CS_BASE))) - a[c.BLOCK]) & MASK32
     if size == 0 or offset >= size:
         return a[c.CLOCK]
@@ -387,14 +392,3 @@ def block_hook_again(_engine, _linear, _size, a, back):  # type: ignore[no-untyp
     """A block that counts itself has found that there is more to do."""
     at = describe(a, back)
     count_block(a, U(load32(at)), U(load32(at + U(4))), load64(at + U(8)))
-
-
-@cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))
-def block_hook_native(_engine, linear, size32, a):  # type: ignore[no-untyped-def]
-    """The same when Unicorn's own MMU translates: frame and bytes of the code are looked at each time."""
-    linear, size = linear & MASK32, U(size32)
-    for page in (linear, linear + size):
-        found = translate(a, page & MASK32, False, True, False, False)
-        frame = U(0) if found & U(WALK_FAULT) else found & U(0xFFFFF000)
-        store32(a[c.PAGES] + (((page & MASK32) >> U(12)) << U(2)), np.uint32(frame) | UNCACHED)
-    count_block(a, linear, size, _slow_info(a, linear, size))

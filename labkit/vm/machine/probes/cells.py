@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 __all__ = ["CELLS", "Stop", "new_cells"]
 
-CELLS = 120
+CELLS = 176
 
 # --- the clock
 CLOCK = 0  # retired instructions, the whole current block included
@@ -140,6 +140,37 @@ AGAIN = 116
 EXIT_CHECK = 117  # Unicorn's function that leaves when it was asked to
 EXIT_PLACE = 118  # where the word it looks at lies, from ENV (one signed byte)
 
+# --- translated code (probes/translated.py): tables by its place, that is by linear address - TC_BASE
+TC_MEMORY = 144  # host address of the translation cache
+TC_SUMS = 145  # u64 per byte: branches << 32 | instructions retired before it; only differences count
+TC_GUEST = 146  # u32 per byte: the guest's EIP
+TC_FLAGS = 147  # u8 per byte: TC_INSIDE, ...
+TC_OPERATIONS = 148  # u8 per byte: what the INT3 there stands for (probes/dispatch.py)
+TC_ARGUMENTS = 149  # two u32 per byte
+TC_KEYS = 150  # u32: guest EIP, hashed
+TC_VALUES = 151  # u32: place of its translation, 0 = none
+TC_BLOCK = 152  # the block that the clock counted last
+TC_SIZE = 153  # its bytes; 0 = none is in flight
+TC_SEEN = 154  # u8 per linear page: it is known to lead to the frame that its code was translated from
+TC_SEEN_LIST = 155  # u32 linear pages
+TC_SEEN_COUNT = 156
+TC_PAGES = 157  # u32 per linear page: frame + 1 that its code was translated from
+TC_FREE = 158  # 1: the processor may run any code, as for the other engine
+TC_OPEN = 159  # 1: the top of the linear space is the guest's own for an instruction
+TC_WHERE = 160  # place of the operation that asks for the monitor, or the guest's EIP
+CONTROL_FUNCTION = 161  # uc_ctl
+TC_LINKS = 162  # counts: jumps linked
+TC_RETURNS = 163
+TC_INDIRECT = 164
+TC_FLAG_CHANGES = 165
+TC_SEGMENT_LOADS = 166
+TC_FOLLOWED = 167  # jumps through the dispatcher to code that was translated already
+
+TC_BASE, TC_BYTES = 0xFFC00000, 4 << 20
+TC_INSIDE = 1  # in the middle of a guest instruction: nothing may stop here
+TC_REPEATS = 2  # a repeated string instruction
+TC_CROSSES = 4  # the guest's block lies on two pages
+
 # frame state: a frame is data (writable, not executable), code (executable, not writable) or, when both
 # happen on one page, mixed (both; the processor then checks each store for code under it)
 FRAME_CODE = 1
@@ -162,6 +193,7 @@ VOID_PAGE = ABOVE  # reads all ones
 BUCKET_PAGE = ABOVE + 0x1000  # takes writes that go nowhere
 ALIAS_PAGE = ABOVE + 0x2000  # stands in for a device's registers during one instruction
 ABOVE_SIZE = 0x3000
+TC_PHYSICAL = ABOVE + 0x400000  # the translation cache
 WATCH_PAGE = ABOVE + 0x10000  # the watched frame, by callbacks
 REGISTER_PAGE = ABOVE + 0x20000  # device registers that hold still, by a callback
 
@@ -184,6 +216,11 @@ class Stop(IntEnum):
     FLUSH = 13  # INVLPG has hit a large page: its other translations must go too
     NOWHERE = 12  # a fetch where there is no memory
     REGISTER = 15  # a load from a device register that does not hold still
+    KERNEL = 16  # the guest's kernel goes on where only its programs may run directly
+    MONITOR = 17  # an access to the monitor's part of the linear space
+    MISSING = 18  # a jump to code that is not translated; TC_WHERE
+    CALLOUT = 19  # an operation that is not done in the translation cache; TC_WHERE
+    STALE = 20  # the next block's page may lead elsewhere now
     BEFORE_REP = 14  # where code and stores meet a repeated instruction must begin its block
 
 

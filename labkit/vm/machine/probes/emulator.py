@@ -76,6 +76,11 @@ class Emulator:
         """Host address of `uc_emu_stop`, which compiled hooks call with the engine's address."""
         return int(ctypes.cast(uclib.uc_emu_stop, ctypes.c_void_p).value or 0)
 
+    @property
+    def control_function(self) -> int:
+        """Host address of `uc_ctl`, with which a compiled hook forgets translated code."""
+        return int(ctypes.cast(uclib.uc_ctl, ctypes.c_void_p).value or 0)
+
     def map(self, physical: int, size: int, host: int) -> None:
         """Let host memory be guest-physical memory."""
         self._uc.mem_map_ptr(physical, size, UC_PROT_ALL, host)

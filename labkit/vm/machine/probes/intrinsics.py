@@ -9,8 +9,8 @@ from typing import Any
 from labkit.vm.machine.probes.compiled import intrinsic, ir, types
 
 __all__ = [
-    "call_leave", "call_restore", "call_stop", "load8", "load16", "load32", "load64", "store8",
-    "store16", "store32", "store64",
+    "call_control", "call_leave", "call_restore", "call_stop", "load8", "load16", "load32", "load64",
+    "store8", "store16", "store32", "store64",
 ]  # fmt: skip
 
 U8, U16, U32, U64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
@@ -56,6 +56,17 @@ def call_stop(_context: Any, function: Any, engine: Any) -> Any:
         return builder.call(builder.inttoptr(args[0], pointer), [args[1]])
 
     return types.uint32(types.uint64, types.uint64), codegen
+
+
+@intrinsic
+def call_control(_context: Any, function: Any, engine: Any, control: Any, first: Any, end: Any) -> Any:
+    """Call `int uc_ctl(void *engine, int control, ...)` with two addresses."""
+
+    def codegen(_ctx: Any, builder: Any, _sig: Any, args: Any) -> Any:
+        pointer = ir.FunctionType(U32, [U64, U32], var_arg=True).as_pointer()
+        return builder.call(builder.inttoptr(args[0], pointer), args[1:])
+
+    return types.uint32(types.uint64, types.uint64, types.uint32, types.uint64, types.uint64), codegen
 
 
 @intrinsic

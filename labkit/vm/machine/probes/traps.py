@@ -9,7 +9,7 @@ from labkit.vm.machine.probes.compiled import cfunc, njit, types
 from labkit.vm.machine.probes.flags import mend_flags
 from labkit.vm.machine.probes.intrinsics import call_stop, load32, store32, store64
 
-__all__ = ["exception_hook", "nothing_hook", "rdtsc_hook", "sysenter_hook"]
+__all__ = ["exception_hook", "note_exception", "nothing_hook", "rdtsc_hook", "sysenter_hook"]
 
 U = np.uint64
 CELLS_POINTER = types.CPointer(types.uint64)
@@ -24,9 +24,9 @@ FLAT_STACK = np.uint32(0x00CF9300)
 SEGMENT = 24
 
 
-@cfunc(types.void(types.voidptr, types.uint32, CELLS_POINTER))
-def exception_hook(_engine, vector, a):  # type: ignore[no-untyped-def]
-    """UC_HOOK_INTR: note the exception or INT n and leave; delivery is the monitor's work.
+@njit()
+def note_exception(a, vector):  # type: ignore[no-untyped-def]
+    """Note the exception or INT n and leave.
 
     A software interrupt has retired (EIP is behind it); a fault has not (EIP is at it).
     """
@@ -42,6 +42,12 @@ def exception_hook(_engine, vector, a):  # type: ignore[no-untyped-def]
         settle(a, eip)
     mend_flags(a[c.ENV])
     call_stop(a[c.STOP_FUNCTION], a[c.ENGINE])
+
+
+@cfunc(types.void(types.voidptr, types.uint32, CELLS_POINTER))
+def exception_hook(_engine, vector, a):  # type: ignore[no-untyped-def]
+    """UC_HOOK_INTR: note the exception or INT n and leave; delivery is the monitor's work."""
+    note_exception(a, vector)
 
 
 @cfunc(types.int32(types.voidptr, CELLS_POINTER))

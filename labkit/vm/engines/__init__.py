@@ -1,0 +1,8 @@
+"""The second engine: a binary translator for the guest's kernel.
+
+Entry object: `BinaryTranslator`. Read first: `translator.py`, `decode.py`, `emit.py`.
+"""
+
+from labkit.vm.engines.engine import BinaryTranslator
+
+__all__ = ["BinaryTranslator"]

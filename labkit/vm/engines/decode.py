@@ -1,0 +1,136 @@
+"""Guest kernel code as a list of pieces: what may be copied, and what must be another operation.
+
+    copied       all that neither reads nor changes privilege, and stays where it is
+    rewritten    JMP Jcc CALL LOOP JECXZ: the target is a place in the translation cache, or is not known yet
+    dispatched   RET, indirect JMP and CALL, CLI, STI, POPF: an INT3 that compiled code carries out
+    called out   privileged and rare: the monitor has the processor do one instruction
+
+A piece ends behind a jump that is always taken; a conditional one is passed through.
+"""
+
+from enum import IntEnum, auto
+from typing import NamedTuple
+
+from labkit.vm.machine.translated_code import instruction_lengths
+
+__all__ = ["LONGEST", "Kind", "Piece", "decode"]
+
+LONGEST = 64
+"""Guest instructions in one translation."""
+
+
+class Kind(IntEnum):
+    """What becomes of an instruction."""
+
+    COPY = auto()
+    REPEAT = auto()  # copied, and noted: it may be interrupted between two rounds
+    CONDITION = auto()
+    LOOP = auto()
+    JUMP = auto()
+    CALL = auto()
+    RETURN = auto()
+    INDIRECT = auto()
+    CLI = auto()
+    STI = auto()
+    POPF = auto()
+    EXCHANGE = auto()  # CMPXCHG8B: Unicorn needs it first in its block
+    CALLOUT = auto()
+
+
+ENDS = frozenset((Kind.JUMP, Kind.CALL, Kind.RETURN, Kind.INDIRECT, Kind.CALLOUT))
+
+
+class Piece(NamedTuple):
+    """One instruction: guest EIP, bytes, what becomes of it, offset of its opcode."""
+
+    eip: int
+    code: bytes
+    kind: Kind
+    opcode: int
+
+
+PREFIXES = frozenset(b"\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3")
+CALLED_OUT = frozenset(
+    # POP ES SS DS, MOV Sreg, far CALL, POPF is below, far RET, INT3 INT INTO IRET, far JMP, ICEBP, HLT
+    b"\x07\x17\x1f\x8e\x9a\xca\xcb\xcc\xcd\xce\xcf\xea\xf1\xf4"
+)
+CALLED_OUT_0F = frozenset(
+    # LAR LSL SYSCALL CLTS SYSRET INVD WBINVD MOV-CR/DR WRMSR RDMSR RDPMC SYSENTER SYSEXIT POP FS GS, LSS LFS LGS, RSM
+    b"\x02\x03\x05\x06\x07\x08\x09\x20\x21\x22\x23\x24\x26\x30\x32\x33\x34\x35\xa1\xa9\xaa\xb2\xb4\xb5"
+)
+STRINGS = frozenset(b"\x6c\x6d\x6e\x6f\xa4\xa5\xa6\xa7\xaa\xab\xac\xad\xae\xaf")
+
+
+def _table() -> tuple[Kind, ...]:
+    table = [Kind.COPY] * 256
+    table[0x70:0x80] = [Kind.CONDITION] * 16
+    table[0xE0:0xE4] = [Kind.LOOP] * 4
+    table[0xE9] = table[0xEB] = Kind.JUMP
+    table[0xE8] = Kind.CALL
+    table[0xC2] = table[0xC3] = Kind.RETURN
+    table[0xFA], table[0xFB], table[0x9D] = Kind.CLI, Kind.STI, Kind.POPF
+    for opcode in CALLED_OUT:
+        table[opcode] = Kind.CALLOUT
+    return tuple(table)
+
+
+ONE_BYTE = _table()
+WORD_SIZE_MATTERS = frozenset(
+    (Kind.CONDITION, Kind.LOOP, Kind.JUMP, Kind.CALL, Kind.RETURN, Kind.INDIRECT, Kind.POPF)
+)
+
+
+def decode(eip: int, code: bytes) -> list[Piece]:
+    """The pieces from `eip` on, as far as `code` reaches; empty where it holds no whole instruction."""
+    pieces: list[Piece] = []
+    at = 0
+    for length in instruction_lengths(code, LONGEST):
+        whole = code[at : at + length]
+        piece = _classify(eip + at & 0xFFFFFFFF, whole)
+        pieces.append(piece)
+        at += length
+        if piece.kind in ENDS:
+            break
+    if pieces and pieces[-1].kind is Kind.STI:  # what follows STI must follow it in one piece
+        pieces[-1] = pieces[-1]._replace(kind=Kind.CALLOUT)
+    return pieces
+
+
+def _classify(eip: int, code: bytes) -> Piece:
+    at = 0
+    while at < len(code) - 1 and code[at] in PREFIXES:
+        at += 1
+    prefixes, opcode = code[:at], code[at]
+    more = code[at + 1] if len(code) > at + 1 else 0
+    kind = ONE_BYTE[opcode]
+    if opcode == 0x0F:
+        kind = _two_byte(more, code[at + 2] if len(code) > at + 2 else 0)
+    elif opcode == 0xFF and 2 <= (more >> 3 & 7) <= 5:
+        kind = Kind.INDIRECT if more >> 3 & 7 in (2, 4) else Kind.CALLOUT
+    elif opcode in (0xC4, 0xC5) and more < 0xC0:
+        kind = Kind.CALLOUT
+    elif opcode in STRINGS and (0xF2 in prefixes or 0xF3 in prefixes):
+        kind = Kind.REPEAT
+    if prefixes:
+        if kind in WORD_SIZE_MATTERS and 0x66 in prefixes:
+            kind = Kind.CALLOUT
+        if kind is Kind.INDIRECT and 0x67 in prefixes:
+            kind = Kind.CALLOUT
+        if 0xF0 in prefixes and kind not in (Kind.COPY, Kind.EXCHANGE):
+            kind = Kind.CALLOUT
+    return Piece(eip, code, kind, at)
+
+
+def _two_byte(opcode: int, modrm: int) -> Kind:
+    group = modrm >> 3 & 7
+    if 0x80 <= opcode <= 0x8F:
+        return Kind.CONDITION
+    if opcode in CALLED_OUT_0F:
+        return Kind.CALLOUT
+    if opcode == 0x00 and group in (2, 3, 4, 5):  # LLDT LTR VERR VERW
+        return Kind.CALLOUT
+    if opcode == 0x01 and (modrm >= 0xC0 or group in (2, 3, 6, 7)) and group != 4:  # LGDT LIDT ...
+        return Kind.CALLOUT
+    if opcode == 0xC7 and group == 1:
+        return Kind.EXCHANGE
+    return Kind.COPY

@@ -1,0 +1,139 @@
+"""The binary-translation engine: the guest's kernel is translated and runs at CPL 1, its programs run directly.
+
+What protects the monitor so far is the TLB: the top 4 MB of the linear space hold the translation cache, can
+be fetched at CPL 1 and neither read nor written. The descriptor tables are the guest's own, not shadows, and
+the selectors that the guest sees are its own too (RPL 0 while the processor runs at CPL 1).
+
+    guest at CPL 3           direct execution
+    guest at CPL 0, 32 bits  translated code; what that leaves to the monitor is done with one instruction
+                             at CPL 0, or by emulation
+    trap flag, breakpoints   one instruction after another
+    anything else            refused, with a reason
+
+The guest's execution points are those of the other engine: the clock counts the guest's instructions.
+"""
+
+from labkit.vm.engines.translator import Translator
+from labkit.vm.machine.exit import Exit, ExitKind
+from labkit.vm.machine.processor import Processor
+from labkit.vm.machine.registers import CS
+from labkit.vm.machine.translated_code import Reason, TranslatedCode
+
+__all__ = ["BinaryTranslator"]
+
+TF, VM, PROTECTED = 0x100, 0x20000, 1
+CODE_32 = 0x10
+ENABLED_BREAKPOINTS = 0xFF
+
+
+class BinaryTranslator:
+    """Runs a guest by translating its kernel. One for a processor; it takes the processor over."""
+
+    name = "bt"
+
+    def __init__(self, processor: Processor) -> None:
+        self._processor = processor
+        self._cache = TranslatedCode(processor)
+        self._translator = Translator(self._cache)
+        self._space: tuple[int, ...] = ()
+        self._counts = {
+            "callouts": 0, "hidden faults": 0, "reflected faults": 0, "mode switches": 0, "single steps": 0,
+        }  # fmt: skip
+        self._mode = ""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What the engine has done, by name."""
+        return {**self._translator.counts, **self._cache.counts, **self._counts}
+
+    def run(self, deadline: int, pause: int) -> Exit:
+        """Go on until a deadline or an exit."""
+        processor = self._processor
+        while True:
+            clock = processor.clock
+            if clock >= deadline:
+                return Exit(ExitKind.DEADLINE)
+            if clock >= pause:
+                return Exit(ExitKind.PAUSE)
+            if processor.interrupt_pin and processor.registers.can_take_interrupt:
+                return Exit(ExitKind.WINDOW)
+            found = self._go_on(deadline, pause)
+            if found is not None:
+                if found.kind is ExitKind.EXCEPTION and not found.software:
+                    self._counts["reflected faults"] += 1
+                return found
+
+    def _go_on(self, deadline: int, pause: int) -> Exit | None:
+        """As far as one mode goes; an exit if it came to one."""
+        registers = self._processor.registers
+        if registers.cpl == 3 and registers.cr0 & PROTECTED:
+            self._enter("direct")
+            found = self._cache.run_directly(deadline, pause)
+            if found.kind is ExitKind.KERNEL:
+                return None
+            if found.kind is ExitKind.MONITOR:
+                self._counts["hidden faults"] += 1
+                return self._cache.step()
+            return found
+        refused = self._refuse()
+        if refused:
+            return Exit(ExitKind.UNSUPPORTED, note=refused)
+        space = (registers.cr0, registers.cr3, registers.cr4)
+        if space != self._space:
+            self._space = space
+            self._cache.forget_seen()
+        if registers.eflags & TF or registers.debug[7] & ENABLED_BREAKPOINTS:
+            self._counts["single steps"] += 1
+            return self._step()
+        place = self._translator.place(registers.eip)
+        if place is None:
+            self._counts["single steps"] += 1
+            return self._step()
+        self._enter("translated")
+        reason, ended = self._cache.run(place, deadline, pause)
+        return ended if ended is not None else self._settle(reason)
+
+    def _settle(self, reason: int) -> Exit | None:
+        """Translated code has stopped for the translator."""
+        registers = self._processor.registers
+        if reason == Reason.CALLOUT:
+            self._counts["callouts"] += 1
+            return self._step()
+        if reason == Reason.MONITOR:
+            self._counts["hidden faults"] += 1
+            return self._step()
+        if reason == Reason.CODE_WRITE:
+            self._counts["hidden faults"] += 1
+            return self._step() if self._cache.release_written() else None
+        if reason == Reason.STALE:
+            for eip in (registers.eip, registers.eip + 4095 & 0xFFFFFFFF):
+                if not self._cache.still(eip):
+                    self._translator.drop_page(eip >> 12)
+        return None
+
+    def _step(self) -> Exit | None:
+        """The monitor has the processor do one instruction, and sees whether it concerns translations."""
+        self._enter("monitor")
+        found = self._cache.step()
+        self._cache.forget_seen()
+        return found
+
+    def _enter(self, mode: str) -> None:
+        if mode != self._mode:
+            self._mode = mode
+            self._counts["mode switches"] += 1
+
+    def _refuse(self) -> str:
+        """Why the guest's kernel cannot be translated as it stands; empty if it can."""
+        registers = self._processor.registers
+        if not registers.cr0 & PROTECTED:
+            return "the binary translator does not translate real-mode code: use --engine hw"
+        if registers.cpl:
+            return (
+                f"the binary translator does not run code at privilege level {registers.cpl}: use --engine hw"
+            )
+        if not registers.hflags & CODE_32:
+            return "the binary translator does not translate 16-bit kernel code: use --engine hw"
+        if registers.segments[CS].base:
+            return "the binary translator does not translate kernel code in a segment with a base: use --engine hw"
+        return ""

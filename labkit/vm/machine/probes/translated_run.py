@@ -1,0 +1,110 @@
+"""The binary translator's block hook and TLB fill, compiled: what may run where, and what it counts.
+
+    CPL 3   the guest's programs, straight on the processor: counted as under the other engine
+    CPL 1   the guest's kernel, translated: fetched from the translation cache and from nowhere else
+    CPL 0   an instruction that the monitor lets the processor do (TC_FREE)
+
+The top 4 MB of the linear space are the monitor's. Its pages can be fetched at CPL 1 and neither read nor
+written, whatever the guest's page tables say.
+"""
+
+import numpy as np
+
+from labkit.vm.machine.probes import cells as c
+from labkit.vm.machine.probes import layout
+from labkit.vm.machine.probes.block import block_info, count_block
+from labkit.vm.machine.probes.compiled import cfunc, njit, types
+from labkit.vm.machine.probes.fill import _fill, _grant, _refuse
+from labkit.vm.machine.probes.flags import mend_flags
+from labkit.vm.machine.probes.intrinsics import call_stop, load8, load32, load64, store32
+from labkit.vm.machine.probes.translated import is_seen
+
+__all__ = ["translated_block_hook", "translated_fill"]
+
+U = np.uint64
+CELLS_POINTER = types.CPointer(types.uint64)
+FETCH, X = 18, 4
+BASE, MASK32 = U(c.TC_BASE), U(0xFFFFFFFF)
+PHYSICAL = U(c.TC_PHYSICAL - c.TC_BASE)
+CPL, INHIBIT, IF = np.uint32(3), np.uint32(8), np.uint32(0x200)
+
+
+@njit()
+def _stop(a, why):  # type: ignore[no-untyped-def]
+    a[c.STOP] = U(why)
+    mend_flags(a[c.ENV])
+    call_stop(a[c.STOP_FUNCTION], a[c.ENGINE])
+    return True
+
+
+@njit(inlining="never")
+def _attend(a, linear, size, after):  # type: ignore[no-untyped-def]
+    """What the fast path found worth a look: True when the processor was stopped before the block."""
+    place, env = linear - BASE, a[c.ENV]
+    flags = load8(a[c.TC_FLAGS] + place)
+    if flags & c.TC_INSIDE:
+        return False
+    clock = a[c.CLOCK]
+    if clock >= a[c.DEADLINE]:
+        return _stop(a, c.Stop.DEADLINE)
+    if clock >= a[c.PAUSE]:
+        return _stop(a, c.Stop.PAUSE)
+    if a[c.INTR] and load32(env + U(layout.EFLAGS)) & IF and not load32(env + U(layout.HFLAGS)) & INHIBIT:
+        return _stop(a, c.Stop.WINDOW)
+    page = U(load32(a[c.TC_GUEST] + (place << U(2)))) >> U(12)
+    if not is_seen(a, page) or (flags & c.TC_CROSSES and not is_seen(a, (page + U(1)) & U(0xFFFFF))):
+        return _stop(a, c.Stop.STALE)
+    inside = load8(a[c.TC_FLAGS] + place + size) & c.TC_INSIDE
+    if after > a[c.DEADLINE] or (inside and after == a[c.DEADLINE]):
+        a[c.NEXT_BLOCK], a[c.NEXT_SIZE] = linear, size
+        return _stop(a, c.Stop.PARTIAL)
+    if flags & c.TC_REPEATS and a[c.TC_BLOCK] != linear:
+        continued = a[c.TC_SIZE] != 0 and a[c.TC_BLOCK] + a[c.TC_SIZE] == linear + size
+        a[c.REP_START] = clock - U(1) if continued else clock
+    return False
+
+
+@cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))
+def translated_block_hook(_engine, linear, size32, a):  # type: ignore[no-untyped-def]
+    """UC_HOOK_BLOCK: count the block that is about to run, or stop before it."""
+    linear, size = linear & MASK32, U(size32)
+    if linear >= BASE and not a[c.TC_FREE]:
+        place = linear - BASE
+        sums = a[c.TC_SUMS] + (place << U(3))
+        done = load64(sums + (size << U(3))) - load64(sums)
+        page = U(load32(a[c.TC_GUEST] + (place << U(2)))) >> U(12)
+        after = a[c.CLOCK] + (done & MASK32)
+        if (
+            after >= a[c.LIMIT]
+            or a[c.ATTENTION]
+            or load8(a[c.TC_FLAGS] + place)
+            or not load8(a[c.TC_SEEN] + page)
+        ) and _attend(a, linear, size, after):
+            return
+        a[c.CLOCK] = after
+        a[c.BRANCHES] += done >> U(32)
+        a[c.TC_BLOCK], a[c.TC_SIZE] = linear, size
+        return
+    a[c.TC_SIZE] = U(0)
+    if not a[c.TC_FREE] and (load32(a[c.ENV] + U(layout.HFLAGS)) & CPL) != CPL:
+        _stop(a, c.Stop.KERNEL)
+        return
+    count_block(a, linear, size, block_info(a, linear, size))
+
+
+@cfunc(types.uint8(types.voidptr, types.uint64, types.int32, types.uint64, CELLS_POINTER))
+def translated_fill(_engine, va, access, result, a):  # type: ignore[no-untyped-def]
+    """UC_HOOK_TLB_FILL: as `fill.tlb_fill`, with the monitor's part of the linear space set apart."""
+    if BASE <= va <= MASK32 and not a[c.TC_OPEN]:
+        level = load32(a[c.ENV] + U(layout.HFLAGS)) & CPL
+        if a[c.MAINTENANCE] or (access == FETCH and level == np.uint32(1)):
+            return _grant(result, va + PHYSICAL, X)
+        return _refuse(a, c.Stop.MONITOR, va & U(0xFFFFF000), va & U(0xFFFFF000), U(0), access)
+    if a[c.MAINTENANCE] or a[c.TC_FREE]:
+        return _fill(a, va, access, result)
+    if access == FETCH and (load32(a[c.ENV] + U(layout.HFLAGS)) & CPL) != CPL:
+        return _refuse(a, c.Stop.KERNEL, va & U(0xFFFFF000), U(0), U(0), access)
+    granted = _fill(a, va, access, result)
+    if granted and access != FETCH and (load32(a[c.ENV] + U(layout.HFLAGS)) & CPL) != CPL:
+        store32(result + U(8), load32(result + U(8)) & np.uint32(3))
+    return granted

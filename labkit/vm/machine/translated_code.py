@@ -1,0 +1,286 @@
+# ruff: noqa: SLF001  (a part of the processor in a file of its own)
+"""The processor's side of a binary translator: the translation cache, its tables, and running in it.
+
+The cache is the top 4 MB of every linear address space, in memory of our own above the guest's physical
+memory. Between two runs the processor stands in the guest's own code at the guest's own privilege level;
+`enter` and `leave` are the way in and out.
+
+    enter   CPL 0 -> 1, EIP -> its translation          leave   CPL 1 -> 0, EIP -> the guest's
+"""
+
+import ctypes
+import mmap
+from collections.abc import Callable
+from enum import IntEnum, IntFlag
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from labkit.vm.machine.exit import Exit, ExitKind
+from labkit.vm.machine.exit_reason import exit_for
+from labkit.vm.machine.memory import FRAME_SIZE
+from labkit.vm.machine.probes import cells as c
+from labkit.vm.machine.probes import decode, dispatch, translated, translated_run
+from labkit.vm.machine.processor import Processor
+
+__all__ = ["NO_REGISTER", "Operation", "Place", "Reason", "TranslatedCode", "instruction_lengths"]
+
+NO_PAGE = 1 << 62
+HASH_SIZE = 1 << dispatch.HASH_BITS
+HASH_MASK = HASH_SIZE - 1
+SPARE = 64
+TRANSLATOR_STOPS = (c.Stop.MISSING, c.Stop.CALLOUT, c.Stop.STALE, c.Stop.CODE_WRITE, c.Stop.MONITOR)
+NO_REGISTER = dispatch.NO_REGISTER
+Reason = c.Stop
+
+
+class Operation(IntEnum):
+    """What an INT3 in the cache stands for; see `probes/dispatch.py`."""
+
+    CALLOUT = dispatch.CALLOUT
+    JUMP = dispatch.JUMP
+    RETURN = dispatch.RETURN
+    GO_REGISTER = dispatch.GO_REGISTER
+    CALL_REGISTER = dispatch.CALL_REGISTER
+    GO_MEMORY = dispatch.GO_MEMORY
+    CALL_MEMORY = dispatch.CALL_MEMORY
+    CLI = dispatch.CLI
+    STI = dispatch.STI
+    POPF = dispatch.POPF
+    PAUSE = dispatch.PAUSE
+
+
+class Place(IntFlag):
+    """What a byte in the cache is."""
+
+    INSIDE = c.TC_INSIDE
+    REPEATS = c.TC_REPEATS
+    CROSSES = c.TC_CROSSES
+
+
+def instruction_lengths(code: bytes, most: int) -> list[int]:
+    """Lengths of the instructions that lie wholly in these bytes of 32-bit code, `most` at most."""
+    padded = ctypes.create_string_buffer(code, len(code) + 16)
+    start, at, lengths = ctypes.addressof(padded), 0, list[int]()
+    while at < len(code) and len(lengths) < most:
+        length = int(decode.instruction(start + at, 1)) & decode.LENGTH
+        at += length
+        if at > len(code):
+            break
+        lengths.append(length)
+    return lengths
+
+
+class TranslatedCode:
+    """Translated code of the guest that runs on `processor`; one for a processor."""
+
+    BASE, BYTES = c.TC_BASE, c.TC_BYTES
+
+    def __init__(self, processor: Processor) -> None:
+        self._processor, self._core = processor, processor._core
+        self._frames, self._cells = processor._frames, processor.cells
+        self.memory = mmap.mmap(-1, self.BYTES)
+        size = self.BYTES + SPARE
+        self.sums: npt.NDArray[np.uint64] = np.zeros(size, np.uint64)
+        self.guest: npt.NDArray[np.uint32] = np.zeros(size, np.uint32)
+        self.flags: npt.NDArray[np.uint8] = np.zeros(size, np.uint8)
+        self.operations: npt.NDArray[np.uint8] = np.zeros(size, np.uint8)
+        self.arguments: npt.NDArray[np.uint32] = np.zeros(2 * size, np.uint32)
+        self.keys: npt.NDArray[np.uint32] = np.zeros(HASH_SIZE, np.uint32)
+        self.values: npt.NDArray[np.uint32] = np.zeros(HASH_SIZE, np.uint32)
+        self._seen = np.zeros(1 << 20, np.uint8)
+        self._seen_list = np.zeros(1 << 20, np.uint32)
+        self.pages: npt.NDArray[np.uint32] = np.zeros(1 << 20, np.uint32)
+        self.where = 0
+        self._fill_cells()
+        self._core.install(
+            translated_run.translated_fill, translated_run.translated_block_hook, dispatch.dispatch_hook
+        )
+        processor.flush_code()
+        processor.flush_tlb()
+
+    def _fill_cells(self) -> None:
+        a, core = self._core.array, self._core
+        host = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
+        core.emulator.map(c.TC_PHYSICAL, self.BYTES, host)
+        tables: dict[int, npt.NDArray[Any]] = {
+            c.TC_SUMS: self.sums, c.TC_GUEST: self.guest, c.TC_FLAGS: self.flags,
+            c.TC_OPERATIONS: self.operations, c.TC_ARGUMENTS: self.arguments, c.TC_KEYS: self.keys,
+            c.TC_VALUES: self.values, c.TC_SEEN: self._seen, c.TC_SEEN_LIST: self._seen_list,
+            c.TC_PAGES: self.pages,
+        }  # fmt: skip
+        addresses: dict[int, int] = {cell: table.ctypes.data for cell, table in tables.items()}
+        for cell, address in addresses.items():
+            a[cell] = address
+        a[c.TC_MEMORY], a[c.CONTROL_FUNCTION] = host, core.emulator.control_function
+        a[c.TC_FREE] = 1
+
+    # --- code that may change
+
+    def on_release(self, told: Callable[[int], None]) -> None:
+        """Whom to tell of each frame whose code may change from now on."""
+        self._frames.on_release = told
+
+    def frame_for(self, linear: int) -> int | None:
+        """The frame that holds the kernel's code at a linear address, from now on watched for stores.
+
+        None where a fetch would fault, or where there is no RAM.
+        """
+        physical = int(translated.code_page(self._cells, linear))
+        memory = self._core.memory
+        if physical >= memory.size:
+            return None
+        frame = physical // FRAME_SIZE
+        if memory.state[frame] & c.FRAME_MIXED:
+            self._frames.release(frame)
+        if memory.state[frame] & c.FRAME_WRITABLE or not memory.state[frame] & c.FRAME_CODE:
+            self._core.flush_tlb()
+            memory.state[frame] |= c.FRAME_CODE
+        self._core.pages[linear >> 12] = physical | int(memory.generation[frame])
+        self.pages[linear >> 12] = frame + 1
+        return frame
+
+    def fetch(self, frame: int, offset: int, size: int) -> bytes:
+        """Bytes of a frame."""
+        at = frame * FRAME_SIZE + offset
+        return self._core.memory.read(at, size)
+
+    def still(self, linear: int) -> bool:
+        """Does this address lead to the frame that its code was translated from?"""
+        physical = int(translated.code_page(self._cells, linear))
+        return physical < NO_PAGE and self.pages[linear >> 12] == physical // FRAME_SIZE + 1
+
+    def forget_seen(self, page: int | None = None) -> None:
+        """The guest's translations of addresses (of one linear page, by number) have changed."""
+        if page is None:
+            translated.forget_seen(self._cells)
+        else:
+            self._seen[page] = 0
+
+    def forget_code(self, place: int, size: int) -> None:
+        """Bytes of the cache that have run have been changed."""
+        self._core.forget_block(self.BASE + place, size)
+
+    def forget_all(self) -> None:
+        """The cache is empty again."""
+        self.keys[:] = self.values[:] = 0
+        self._processor.flush_code()
+        self.forget_seen()
+
+    # --- looking
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What the compiled dispatcher has done."""
+        cells = self._cells
+        return {
+            "linked jumps": int(cells[c.TC_LINKS]), "chain hits": int(cells[c.TC_FOLLOWED]),
+            "returns": int(cells[c.TC_RETURNS]), "indirect jumps": int(cells[c.TC_INDIRECT]),
+            "flag changes": int(cells[c.TC_FLAG_CHANGES]),
+        }  # fmt: skip
+
+    def guest_eip(self, place: int) -> int:
+        """The guest's EIP at a place in the cache."""
+        return int(self.guest[place])
+
+    # --- running
+
+    def run(self, place: int, deadline: int, pause: int) -> tuple[int, Exit | None]:
+        """Run translated code; why it ended: a `Stop` that is the translator's business, or an exit."""
+        processor, cells = self._processor, self._cells
+        processor._goal, cells[c.PAUSE] = deadline, pause
+        processor._set_deadline()
+        self._enter(place)
+        stop = self._stretch()
+        while stop == c.Stop.PARTIAL:
+            ended = self._prefix(processor._goal - cells[c.CLOCK])
+            processor._set_deadline()
+            if ended is None:
+                if cells[c.CLOCK] >= processor._goal:
+                    stop = c.Stop.DEADLINE
+                    break
+                stop = self._stretch()
+            else:
+                stop = ended
+        self._leave(stop)
+        processor._raise_failure()
+        if stop in TRANSLATOR_STOPS:
+            return stop, None
+        return stop, exit_for(self._core, stop)
+
+    def _stretch(self) -> int:
+        self._cells[c.TC_FREE] = 0
+        stop = self._core.start()
+        self._cells[c.TC_FREE] = 1
+        return stop
+
+    def _enter(self, place: int) -> None:
+        cells, registers = self._cells, self._core.registers
+        if cells[c.BLOCK] == registers.eip and cells[c.BLOCK_INFO] & decode.REP:
+            cells[c.TC_BLOCK] = self.BASE + place  # a repeated instruction goes on
+        else:
+            cells[c.TC_BLOCK] = 0
+        cells[c.TC_SIZE] = cells[c.BLOCK_SIZE] = cells[c.BLOCK_INFO] = 0
+        registers.eip = self.BASE + place
+        registers.hflags |= 1
+
+    def _leave(self, stop: int) -> None:
+        cells, registers = self._cells, self._core.registers
+        registers.hflags &= ~3
+        place = registers.eip - self.BASE
+        self.where = int(cells[c.TC_WHERE])
+        cells[c.BLOCK_SIZE] = cells[c.BLOCK_INFO] = 0
+        cells[c.BLOCK] = (1 << 64) - 1
+        cells[c.TC_SIZE] = 0
+        if stop == c.Stop.MISSING:
+            registers.eip = self.where
+        elif place >= 0:
+            registers.eip = int(self.guest[place])
+            if self.flags[place] & c.TC_REPEATS and cells[c.TC_BLOCK] == self.BASE + place:
+                cells[c.BLOCK], cells[c.BLOCK_INFO] = registers.eip, decode.REP
+
+    def _prefix(self, count: int) -> int | None:
+        """Run `count` guest instructions of the block that was stopped before; None when that is done."""
+        cells, core = self._cells, self._core
+        start, size = int(cells[c.NEXT_BLOCK]), int(cells[c.NEXT_SIZE])
+        first = start - self.BASE
+        retired = (self.sums[first : first + size + 1] - self.sums[first]) & np.uint64(0xFFFFFFFF)
+        inside = self.flags[first : first + size + 1] & np.uint8(c.TC_INSIDE)
+        goal = start + int(np.flatnonzero((retired == count) & (inside == 0))[0])
+        core.emulator.set_exits(goal)
+        core.forget_block(start, size)
+        stop = self._stretch()
+        core.emulator.set_exits()
+        core.forget_block(start, size)
+        return None if stop == c.Stop.NONE and core.registers.linear_eip == goal else stop
+
+    def step(self) -> Exit | None:
+        """Let the processor do one instruction of the guest at the guest's own CPL; an exit if it came to one."""
+        found = self._processor.run(self._cells[c.CLOCK] + 1)
+        if found.kind is not ExitKind.MONITOR:
+            return None if found.kind is ExitKind.DEADLINE else found
+        self._processor.flush_tlb()
+        self._cells[c.TC_OPEN] = 1
+        try:
+            found = self._processor.run(self._cells[c.CLOCK] + 1)
+        finally:
+            self._cells[c.TC_OPEN] = 0
+            self._processor.flush_tlb()
+        return None if found.kind is ExitKind.DEADLINE else found
+
+    def run_directly(self, deadline: int, pause: int) -> Exit:
+        """Run a program of the guest (CPL 3) straight on the processor, until something is not its own."""
+        self._cells[c.TC_FREE] = 0
+        try:
+            return self._processor.run(deadline, pause)
+        finally:
+            self._cells[c.TC_FREE] = 1
+
+    def release_written(self) -> bool:
+        """The frame about to be stored to holds translated code no more; does the instruction lie in it?"""
+        frame = int(self._cells[c.FAULT_PHYSICAL]) // FRAME_SIZE
+        own = frame in self._frames.running()
+        self._frames.release(frame)
+        self._processor.flush_tlb()
+        return own

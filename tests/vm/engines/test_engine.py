@@ -1,0 +1,71 @@
+"""The binary translator beside the other engine: the same guest, the same points, the same state."""
+
+import pytest
+
+from labkit import guests
+from labkit.vm.engines import BinaryTranslator
+from labkit.vm.machine import Machine
+from labkit.vm.machine.boot import BootImage
+from labkit.vm.monitor import Monitor, StopReason
+
+MEMORY = 16 << 20
+
+
+def made(image: BootImage, engine: str, memory: int = MEMORY) -> Monitor:
+    machine = Machine(memory=memory)
+    machine.load(image)
+    return Monitor(machine, engine=BinaryTranslator(machine.processor) if engine == "bt" else engine)
+
+
+def state(monitor: Monitor) -> tuple[object, ...]:
+    machine = monitor.machine
+    return (
+        machine.point.instructions, machine.point.branches, machine.registers, machine.ram_sha256(),
+        bytes(machine.board.serial.output),
+    )  # fmt: skip
+
+
+def counts(monitor: Monitor) -> dict[str, int]:
+    engine = monitor.engine
+    assert isinstance(engine, BinaryTranslator)
+    return engine.counts
+
+
+@pytest.mark.parametrize("name", ["hello", "bounce", "paging32", "triple", "compute"])
+def test_a_guest_ends_as_under_the_other_engine(name: str) -> None:
+    image = guests.boot(name, memory=MEMORY)
+    most = 3_000_000  # compute: within its loop
+    hw, bt = made(image, "hw"), made(image, "bt")
+    assert str(hw.run(most)) == str(bt.run(most))
+    assert state(hw) == state(bt)
+    assert counts(bt)["translations"]
+
+
+@pytest.mark.parametrize("name", ["calls", "stores", "selfmod"])
+def test_lockstep_at_odd_points(name: str) -> None:
+    image = guests.boot(name, memory=MEMORY)
+    hw, bt = made(image, "hw"), made(image, "bt")
+    for step in (1, 2, 3, 5, 8, 13, 997, 4001, 7919, 10_007):
+        hw.run(step)
+        bt.run(step)
+        assert state(hw) == state(bt)
+
+
+def test_every_instruction_of_a_stretch_is_a_point() -> None:
+    image = guests.boot("paging32", memory=MEMORY)
+    hw, bt = made(image, "hw"), made(image, "bt")
+    hw.run(20_000)
+    bt.run(20_000)
+    for _ in range(300):
+        hw.run(1)
+        bt.run(1)
+        assert hw.machine.point.eip == bt.machine.point.eip
+        assert hw.machine.registers == bt.machine.registers
+
+
+def test_what_cannot_be_translated_is_refused_with_a_reason() -> None:
+    bt = made(guests.boot("hello", memory=MEMORY), "bt")
+    bt.machine.processor.registers.hflags &= ~0x10  # 16-bit code
+    stop = bt.run(100)
+    assert stop.reason is StopReason.UNSUPPORTED
+    assert "16-bit" in stop.message
