@@ -206,7 +206,8 @@ class TranslatedCode:
         self._leave(stop)
         processor._raise_failure()
         if stop in TRANSLATOR_STOPS:
-            return stop, None
+            due = cells[c.CLOCK] >= processor._goal  # what asks for the monitor comes after the deadline
+            return stop, Exit(ExitKind.DEADLINE) if due else None
         return stop, exit_for(self._core, stop)
 
     def _stretch(self) -> int:

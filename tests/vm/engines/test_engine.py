@@ -63,6 +63,16 @@ def test_every_instruction_of_a_stretch_is_a_point() -> None:
         assert hw.machine.registers == bt.machine.registers
 
 
+def test_a_deadline_before_what_the_monitor_does() -> None:
+    image = guests.boot("teaching", memory=MEMORY)
+    hw, bt = made(image, "hw"), made(image, "bt")
+    for step in [4999, *[1] * 40] * 20:  # single steps meet each kind of instruction at a deadline
+        hw.run(step)
+        bt.run(step)
+        assert hw.machine.point == bt.machine.point
+        assert hw.machine.registers == bt.machine.registers
+
+
 def test_what_cannot_be_translated_is_refused_with_a_reason() -> None:
     bt = made(guests.boot("hello", memory=MEMORY), "bt")
     bt.machine.processor.registers.hflags &= ~0x10  # 16-bit code

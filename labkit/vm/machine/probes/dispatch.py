@@ -221,7 +221,9 @@ def _dispatch(a, place):  # type: ignore[no-untyped-def]
         return
     if RETURN <= operation <= CALL_MEMORY:
         done = _transfer(a, place, operation, argument)
-    elif CLI <= operation <= POPF:
+    elif operation == POPF:  # which retires behind this; not past a deadline
+        done = a[c.CLOCK] < a[c.DEADLINE] and _change_flags(a, operation)
+    elif CLI <= operation <= STI:
         done = _change_flags(a, operation)
     if not done:
         store64(a[c.ENV] + U(layout.EIP), BASE + place)
