@@ -122,7 +122,10 @@ def run(
                      "clock (the default where a person types)."),
     ] = None,
     engine: Annotated[
-        str, typer.Option(metavar="hw|bt", help="Hardware assistance, or binary translation of the kernel.")
+        str,
+        typer.Option(metavar="hw|bt", help="Hardware assistance, or binary translation of the kernel: for our own "
+                     "programs and the teaching kernel. Linux is experimental under bt: it reaches its shell, but "
+                     "its state is not yet equal to the hw engine's."),
     ] = "hw",
     screen: Annotated[bool, typer.Option("--screen", help="Print the VGA text screen at the end.")] = False,
     json: Json = False,

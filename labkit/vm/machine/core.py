@@ -107,8 +107,6 @@ class Core:
 
     def count_with(self, function: Any) -> None:
         """Let another hook count the blocks of all code that is translated from now on."""
-        if self.cells[c.TC_MEMORY]:
-            raise RuntimeError("a binary translator counts the blocks: this needs a machine with the hw engine")
         self.emulator.unhook(self._handles[Hook.BLOCK])
         self._handles[Hook.BLOCK] = self.hook(Hook.BLOCK, function)
         self.emulator.drop_all_code()

@@ -80,6 +80,8 @@ class Tracer:
     def tracing(self) -> Iterator["Tracer"]:
         """Trace what the processor runs. Empty the buffer (`take`) whenever `full` says so, and at the end."""
         processor, t = self._processor, self._t
+        if processor.cells[c.TC_MEMORY]:
+            raise RuntimeError("what a binary translator runs cannot be traced: use a machine with the hw engine")
         core = processor.core
         processor.cells[c.TRACE] = self._state.ctypes.data
         t[trace.SKIP] = core.emulator.address + skip_flag_offset() if self._memory and not self._exact else 0

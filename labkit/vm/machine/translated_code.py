@@ -78,6 +78,8 @@ class TranslatedCode:
     BASE, BYTES = c.TC_BASE, c.TC_BYTES
 
     def __init__(self, processor: Processor) -> None:
+        if processor._core.mmu != "labkit":
+            raise ValueError(f"mmu {processor._core.mmu!r}: a binary translator needs a machine with mmu 'labkit'")
         self._processor, self._core = processor, processor._core
         self._frames, self._cells = processor._frames, processor.cells
         self.memory = mmap.mmap(-1, self.BYTES)
@@ -211,6 +213,9 @@ class TranslatedCode:
         return stop, exit_for(self._core, stop)
 
     def _stretch(self) -> int:
+        if self._cells[c.ATTENTION] & c.ATTENTION_FLUSH:  # an INVLPG that the monitor had done hit a large page
+            self._core.attend(c.ATTENTION_FLUSH, False)
+            self._processor.flush_tlb()
         self._cells[c.TC_FREE] = 0
         stop = self._core.start()
         self._cells[c.TC_FREE] = 1

@@ -6,6 +6,8 @@ from labkit import guests
 from labkit.vm.engines import BinaryTranslator
 from labkit.vm.machine import Machine
 from labkit.vm.machine.boot import BootImage
+from labkit.vm.machine.probes import cells as c
+from labkit.vm.machine.trace import Tracer
 from labkit.vm.monitor import Monitor, StopReason
 
 MEMORY = 16 << 20
@@ -79,3 +81,27 @@ def test_what_cannot_be_translated_is_refused_with_a_reason() -> None:
     stop = bt.run(100)
     assert stop.reason is StopReason.UNSUPPORTED
     assert "16-bit" in stop.message
+
+
+def test_blocks_that_count_themselves_end_with_the_other_engine() -> None:
+    image = guests.boot("calls", memory=MEMORY)
+    hw, changed = made(image, "hw"), made(image, "hw")
+    for monitor in (hw, changed):
+        monitor.run(1_000_000)  # long enough for blocks that count themselves
+    bt = Monitor(changed.machine, engine=BinaryTranslator(changed.machine.processor))
+    for step in (1, 997, 200_003):
+        hw.run(step)
+        bt.run(step)
+        assert state(hw) == state(bt)
+        assert not bt.machine.processor.cells[c.SITE]
+
+
+def test_a_trace_of_translated_code_is_refused() -> None:
+    bt = made(guests.boot("hello", memory=MEMORY), "bt")
+    with pytest.raises(RuntimeError, match="hw engine"), Tracer(bt.machine.processor).tracing():
+        pass
+
+
+def test_a_machine_with_another_mmu_is_refused() -> None:
+    with pytest.raises(ValueError, match="mmu 'unicorn'"):
+        BinaryTranslator(Machine(memory=MEMORY, mmu="unicorn").processor)
