@@ -100,16 +100,19 @@ class Core:
             self.emulator.unhook(handle)
         kinds = {Hook.TLB_FILL: fill_hook, Hook.BLOCK: block_hook, Hook.EXCEPTION: exception_hook}
         self._handles = {kind: self.hook(kind, function) for kind, function in kinds.items() if function is not None}
+        self._counter = block_hook
 
     def hook(self, kind: int, function: Any, **over: Any) -> ctypes.c_size_t:
         """Add a compiled hook that works on the cells; see `Emulator.hook`."""
         return self.emulator.hook(kind, function, self.array.ctypes.data, **over)
 
-    def count_with(self, function: Any) -> None:
-        """Let another hook count the blocks of all code that is translated from now on."""
+    def count_with(self, function: Any) -> Any:
+        """Let another hook count the blocks of all code, which is translated anew; the one that did so far."""
+        before, self._counter = self._counter, function
         self.emulator.unhook(self._handles[Hook.BLOCK])
         self._handles[Hook.BLOCK] = self.hook(Hook.BLOCK, function)
         self.emulator.drop_all_code()
+        return before
 
     # --- running
 
@@ -193,6 +196,7 @@ class Core:
         """Drop what is known about all blocks."""
         self.blocks[:] = 0
         self.crossing[:] = 0
+        self.cells[c.FORGOTTEN] += 1
 
     # --- the TLB
 

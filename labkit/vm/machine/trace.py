@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from labkit.vm.machine.exit import Exit, ExitKind
-from labkit.vm.machine.probes import block, trace
 from labkit.vm.machine.probes import cells as c
+from labkit.vm.machine.probes import trace
 from labkit.vm.machine.probes.emulator import skip_flag_offset
 from labkit.vm.machine.processor import Processor
 
@@ -88,13 +88,13 @@ class Tracer:
         self._number_anew()
         self._renew()
         handles = self._hook()
-        core.count_with(trace.traced_block_hook)
+        before = core.count_with(trace.traced_block_hook)
         try:
             yield self
         finally:
             for handle in handles:
                 processor.remove_hook(handle)
-            core.count_with(block.block_hook)
+            core.count_with(before)
             processor.cells[c.TRACE] = 0
 
     def _hook(self) -> list[Any]:

@@ -88,6 +88,7 @@ DECODES = 65
 RDTSCS = 66
 SYSENTERS = 67
 DECODE_MISMATCH = 68
+FORGOTTEN = 97  # how often all decoded blocks were forgotten: from then on generations come a second time
 BLOCK_COUNT = 69
 LAST_ECX = 71  # at the start of the last block, while there are mixed frames
 ALIAS_WRITTEN = 70  # 1: the redirected frame has been opened for writing

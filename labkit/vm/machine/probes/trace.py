@@ -12,6 +12,9 @@ early, run again, or finished by the monitor is right without being known here.
     memory   47 46   40 39              0
             |w | size | physical address |     and the value, in a ring of its own
 
+A number is found again by its place and its pages' generations. Those begin anew whenever the processor forgets
+all blocks (`FORGOTTEN`), so a number of before is first compared with the bytes in memory.
+
 Unicorn brings EIP up to date before each store hook, which is most of the cost of tracing; a byte of its
 engine says not to (`SKIP`). It is set only for blocks in which nothing looks at EIP.
 """
@@ -44,6 +47,7 @@ POOL, POOL_COUNT, POOL_HIGH = 15, 16, 17  # bytes of all blocks
 SPACES, SPACE_COUNT, LAST_SPACE, SPACES_HIGH = 18, 19, 20, 21  # changes of CR3: index of the pass, CR3
 WORDS = 24
 PLACE, PAGES_OF, WHERE, INFO_OF = 0, 8, 16, 24  # bytes into the four words
+SEEN_OF = 28  # the upper half of INFO_OF: FORGOTTEN when its bytes were last known to be those in memory
 KNOWN_SIZE = 32
 
 
@@ -88,7 +92,7 @@ def _new(a, t, slot, place, pages, linear, size, info):  # type: ignore[no-untyp
     store64(known + U(PLACE), place)
     store64(known + U(PAGES_OF), pages)
     store64(known + U(WHERE), used)
-    store64(known + U(INFO_OF), info)
+    store64(known + U(INFO_OF), (info & MASK32) | (a[c.FORGOTTEN] << U(32)))
     here, there = block_bytes(a, linear, size), _get(t, POOL) + used
     for i in range(size):
         store8(there + U(i), load8(here + U(i)))
@@ -117,7 +121,10 @@ def _number(a, t, linear, size, info):  # type: ignore[no-untyped-def]
             return _new(a, t, slot, place, pages, linear, size, info)
         known = _get(t, KNOWN) + (found - U(1)) * U(KNOWN_SIZE)
         if load64(known + U(PLACE)) == place and load64(known + U(PAGES_OF)) == pages:
-            if not changing or _same_bytes(a, t, found - U(1), linear, size):
+            seen = U(load32(known + U(SEEN_OF))) == a[c.FORGOTTEN] & MASK32
+            if (seen and not changing) or _same_bytes(a, t, found - U(1), linear, size):
+                if not seen:
+                    store32(known + U(SEEN_OF), np.uint32(a[c.FORGOTTEN]))
                 return found - U(1)
         at = (at + U(1)) & last
 
