@@ -16,5 +16,5 @@ NEW = OLD + "                one-insn-per-tb=on|off (one guest instruction per T
     ids=["7.2", "8.1"],
 )
 def test_one_instruction_per_block(monkeypatch: pytest.MonkeyPatch, shown: str, wanted: tuple[str, ...]) -> None:
-    monkeypatch.setattr(trace.subprocess, "run", lambda *a, **_: subprocess.CompletedProcess(a, 0, shown, ""))
+    monkeypatch.setattr(subprocess, "run", lambda *a, **_: subprocess.CompletedProcess(a, 0, shown, ""))
     assert trace._one_by_one() == wanted
