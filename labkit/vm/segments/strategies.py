@@ -7,7 +7,7 @@
                 unused for as many
 
 An episode is one stretch of direct execution: how often it uses the cut part of each segment. Accesses to what was
-not cut cost nothing anywhere. Costs are in native memory accesses, by what was measured on this emulator.
+not cut cost nothing anywhere. Costs are in native memory accesses: chosen, not measured.
 """
 
 from collections import Counter
