@@ -9,7 +9,18 @@ from typing import Any
 import numpy as np
 
 from labkit.vm.machine.memory import FRAME_SIZE, Memory
-from labkit.vm.machine.probes import block, block_native, decode, fill, keyed_fill, traps, unit_fill
+from labkit.vm.machine.paging import translate
+from labkit.vm.machine.probes import (
+    block,
+    block_native,
+    decode,
+    fill,
+    keyed_fill,
+    segment_check,
+    segments,
+    traps,
+    unit_fill,
+)
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes.call_site import CallSites, unfold
 from labkit.vm.machine.probes.emulator import (
@@ -25,17 +36,19 @@ from labkit.vm.machine.registers import RegisterFile
 
 __all__ = ["Core"]
 
-UD = 6
+UD, PF = 6, 14
+UNCACHED = 0xFFF  # generation of a page whose decoded blocks are not kept
 FILLS = {"labkit": fill.tlb_fill, "keyed paging": keyed_fill.keyed_fill, "keys": unit_fill.unit_fill}
 
 
 class Core:
     """Engine, cells, registers and the tables of the compiled hooks, on a given memory."""
 
-    def __init__(self, memory: Memory, mmu: str) -> None:
+    def __init__(self, memory: Memory, mmu: str, segmentation: bool) -> None:
         if mmu not in {*FILLS, "unicorn"}:
             raise ValueError(f"mmu {mmu!r}: give one of {', '.join([*FILLS, 'unicorn'])}")
-        self.memory, self.mmu = memory, mmu
+        self.memory, self.mmu, self.segmentation = memory, mmu, segmentation
+        self._given_checks: set[tuple[int, int]] = set()
         self.emulator = Emulator()
         fault_address_offset()  # a wheel without it is refused now, not at the first page fault
         self.array = c.new_cells()
@@ -45,6 +58,7 @@ class Core:
         self.pages = np.zeros(1 << 20, np.uint32)
         self.blocks = np.zeros(block.TABLE_ENTRIES, np.uint64)
         self.crossing = np.zeros(3 << block.CROSSING_BITS, np.uint64)
+        self._checked = np.zeros(1 << segments.CHECKED_BITS, np.uint64)
         self._large = np.zeros(2048, np.uint8)
         self._translations = np.zeros(1 << 20, np.uint64)
         self._listed = np.zeros(1 << 20, np.uint32)
@@ -55,6 +69,8 @@ class Core:
         self._handles: dict[int, ctypes.c_size_t] = {}
         self._fill_cells()
         self._hook(mmu)
+        if segmentation:
+            self.attend(c.ATTENTION_UNIT, True)
 
     def _map_memory(self) -> Any:
         """Map RAM, and pages of our own above 4 GB; those."""
@@ -75,6 +91,7 @@ class Core:
         a[c.TLB] = self._translations.ctypes.data if self.mmu != "unicorn" else 0
         a[c.CROSSING], a[c.LARGE] = self.crossing.ctypes.data, self._large.ctypes.data
         a[c.PROTECTION] = self.protection.ctypes.data
+        a[c.SEGMENT_CHECKED] = self._checked.ctypes.data
         a[c.SCRATCH] = self._scratch.ctypes.data
         a[c.STOP_FUNCTION], a[c.ENGINE] = self.emulator.stop_function, self.emulator.address
 
@@ -122,6 +139,8 @@ class Core:
         cells[c.STOP] = 0
         if cells[c.INTR]:
             cells[c.ATTENTION] |= c.ATTENTION_INTR  # IF may have been set since
+        if self.segmentation:
+            cells[c.SEGMENT_STATE] |= c.SEGMENTS_LOADED  # maybe by the monitor
         self.limit()
         error = self.emulator.start(self.registers.eip)
         if cells[c.SITE]:
@@ -161,6 +180,17 @@ class Core:
         exact = self.emulator.fault_address
         return exact if exact & ~0xFFF == page else page
 
+    def is_early_fetch(self) -> bool:
+        """Unicorn's own MMU: may this page fault be that of a fetch ahead, in the page behind EIP's?"""
+        registers = self.registers
+        start, page = registers.linear_eip, registers.cr2
+        if self.cells[c.VECTOR] != PF or page & 0xFFF or (start & ~0xFFF) + FRAME_SIZE != page:
+            return False
+        frame = translate(registers, self.memory, start & ~0xFFF)
+        if frame is not None:
+            self.pages[start >> 12] = frame | UNCACHED
+        return frame is not None
+
     # --- blocks of code
 
     def code(self, start: int, size: int) -> bytes:
@@ -197,6 +227,28 @@ class Core:
         self.blocks[:] = 0
         self.crossing[:] = 0
         self.cells[c.FORGOTTEN] += 1
+
+    def give_checks(self) -> None:
+        """The block that was stopped before needs the segmentation unit's checks before its instructions.
+
+        The first segment that is not plain gives them to all code from now on; a block that loads a segment
+        register and goes on to use it is given them alone.
+        """
+        cells = self.cells
+        start, size = int(cells[c.NEXT_BLOCK]), int(cells[c.NEXT_SIZE])
+        where = block.block_bytes(cells, start, size)
+        used = int(decode.survey(where, size, block.wide(cells))) & cells[c.SEGMENT_MASK]
+        if cells[c.SEGMENT_STATE] & c.SEGMENTS_WATCHED or used & (decode.USES_FS | decode.USES_GS):
+            self.hook(Hook.CODE, segment_check.check_hook)
+            cells[c.SEGMENT_HOOK] = 1
+            self.emulator.drop_all_code()
+            return
+        if (start, size) not in self._given_checks:
+            self._given_checks.add((start, size))
+            last = start + (size if size < 0xFFF else 0x2000) - 1
+            self.hook(Hook.CODE, segment_check.check_hook, first=start, last=last)
+        self.forget_block(start, size)
+        segments.mark_checked(cells, start, size)
 
     # --- the TLB
 

@@ -40,6 +40,7 @@ class Machine:
     `clock` is "virtual" (guest time is a function of retired instructions) or "live" (the host's time);
     `disks` are up to four images, bytes or paths, never written to. `start_time` is what its calendar
     shows at first, in Unix seconds; by default the host's time on the live clock, a fixed one on the other.
+    `segmentation=True` checks limits and types of segments, which Unicorn leaves out; it costs time on all code.
     Raises `ValueError` for a wrong value, `LayoutError` where the installed Unicorn is not the supported one.
     """
 
@@ -50,11 +51,12 @@ class Machine:
         disks: Sequence[Image | None] = (),
         mmu: str = "labkit",
         start_time: int | None = None,
+        segmentation: bool = False,
     ) -> None:
         if clock not in ("virtual", "live"):
             raise ValueError(f"clock {clock!r}: give 'virtual' or 'live'")
         self.memory = Memory(memory)
-        self.processor = Processor(self.memory, mmu)
+        self.processor = Processor(self.memory, mmu, segmentation)
         self.clock = GuestClock(self.processor, clock == "live")
         if start_time is None:
             start_time = int(time.time()) if clock == "live" else START_TIME
@@ -243,7 +245,13 @@ class Machine:
 
     def copy(self) -> "Machine":
         """Another machine in the same state, with its own processor and memory and without checkpoints."""
-        twin = Machine(self.memory.size, disks=self._disks, mmu=self.processor.mmu, start_time=self.start_time)
+        twin = Machine(
+            self.memory.size,
+            disks=self._disks,
+            mmu=self.processor.mmu,
+            start_time=self.start_time,
+            segmentation=self.processor.segmentation,
+        )
         np.copyto(twin.memory.bytes, self.memory.bytes)
         twin._become(self._state(np.empty(0, np.uint32)))
         twin.image = self.image

@@ -22,7 +22,6 @@ from labkit.vm.machine.exit import Exit, ExitKind
 from labkit.vm.machine.exit_reason import exit_for
 from labkit.vm.machine.held_registers import HeldRegisters
 from labkit.vm.machine.memory import FRAME_SIZE, Memory
-from labkit.vm.machine.paging import translate
 from labkit.vm.machine.probes import block, decode, fill
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes.emulator import HookedInstruction
@@ -32,11 +31,10 @@ from labkit.vm.machine.tlb_state import TlbState
 __all__ = ["NEVER", "Processor"]
 
 NEVER = 1 << 62
-PF = 14
 MAX_TRIES = 16
-UNCACHED = 0xFFF  # generation of a page whose decoded blocks are not kept
 FETCH_STOPS = (c.Stop.PAGE_FAULT, c.Stop.NOWHERE)
 PREFIX_STOPS = (c.Stop.PARTIAL, c.Stop.SENSITIVE, c.Stop.BEFORE_REP, c.Stop.PAUSE)
+COUNTED = ("code write", "code fetch", "partial block", "sensitive", "inexact", "unchecked")
 PortRead = Callable[[int, int], int]
 PortWrite = Callable[[int, int, int], None]
 CpuidCall = Callable[[int], tuple[int, int, int, int]]
@@ -50,13 +48,15 @@ class Processor:
     "keyed paging" checks user and supervisor by keys (probes/keyed_fill.py), "keys" is an Itanium-like protection
     unit instead of paging (physical_unit.py).
 
+    `segmentation`: check limits and types of segments, which Unicorn does not (probes/segments.py).
+
     Raises `LayoutError` where the installed Unicorn is not the supported one, `ValueError` for another `mmu`.
     """
 
-    def __init__(self, memory: Memory, mmu: str = "labkit") -> None:
+    def __init__(self, memory: Memory, mmu: str = "labkit", segmentation: bool = False) -> None:
         self.memory = memory
-        self.mmu = mmu
-        self._core = self.core = Core(memory, mmu)
+        self.mmu, self.segmentation = mmu, segmentation
+        self._core = self.core = Core(memory, mmu, segmentation)
         self._frames = CodeFrames(self._core)
         self._prefix = BlockPrefix(self._core)
         self.held_registers = HeldRegisters(self._core)
@@ -69,7 +69,7 @@ class Processor:
         self.read_device: PortRead = lambda _physical, size: (1 << 8 * size) - 1
         self.write_device: PortWrite = lambda _physical, _size, _value: None
         self.in_hook = False
-        self.counts = {"code write": 0, "code fetch": 0, "partial block": 0, "sensitive": 0, "inexact": 0}
+        self.counts = dict.fromkeys(COUNTED, 0)
         self._goal = NEVER
         self._tries = (-1, 0)  # clock, how often a deadline inside the same block was tried there
         self._failed: BaseException | None = None
@@ -208,7 +208,7 @@ class Processor:
             cr2 = self.registers.cr2
             stop = self._core.start()
             self._raise_failure()
-            if self.mmu == "unicorn" and stop == c.Stop.EXCEPTION and self._is_early_fetch():
+            if self.mmu == "unicorn" and stop == c.Stop.EXCEPTION and self._core.is_early_fetch():
                 cells[c.FAULT_PAGE], cells[c.FAULT_ACCESS] = self.registers.cr2, fill.FETCH
                 found = self._fetch_refused(stop)
                 if found is None or found.kind is not ExitKind.EXCEPTION:
@@ -249,6 +249,10 @@ class Processor:
         if stop == c.Stop.CODE_WRITE:
             self.counts["code write"] += 1
             self._frames.written()
+        elif stop == c.Stop.UNCHECKED:
+            self.counts["unchecked"] += 1
+            self._core.give_checks()
+            return True
         elif stop == c.Stop.CODE_FETCH:
             self.counts["code fetch"] += 1
         elif stop != c.Stop.FLUSH:
@@ -287,17 +291,6 @@ class Processor:
         if vector is not None:
             return Exit(ExitKind.EXCEPTION, vector=vector, error=0)
         return self._run_prefix(1)
-
-    def _is_early_fetch(self) -> bool:
-        """Unicorn's own MMU: may this page fault be that of a fetch ahead, in the page behind EIP's?"""
-        cells, registers = self.cells, self.registers
-        start, page = registers.linear_eip, registers.cr2
-        if cells[c.VECTOR] != PF or page & 0xFFF or (start & ~0xFFF) + FRAME_SIZE != page:
-            return False
-        frame = translate(registers, self.memory, start & ~0xFFF)
-        if frame is not None:
-            self._core.pages[start >> 12] = frame | UNCACHED
-        return frame is not None
 
     def _fetch_refused(self, stop: int) -> Exit | None:
         """A fetch was refused, maybe far ahead: a block is translated whole, and may be left before.

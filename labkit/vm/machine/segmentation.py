@@ -2,8 +2,8 @@
 
     expand-up    0 ......... last | fault         expand-down   fault | last + 1 ......... FFFF or FFFFFFFF (B)
 
-For what has no processor: shadow descriptors, pictures. What a processor must check of its segments, to be
-read. Source: Intel SDM volume 3A, 3.4.5.1, 5.3, 5.4.
+The processor's own unit is compiled (probes/segments.py, probes/segment_check.py); this is what it does, to be
+read, and for what has no processor: shadow descriptors, pictures. Source: Intel SDM volume 3A, 3.4.5.1, 5.3, 5.4.
 """
 
 from dataclasses import dataclass

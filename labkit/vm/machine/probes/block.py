@@ -27,18 +27,18 @@ from labkit.vm.machine.probes.decode import (
     ENABLES,
     FLUSHING,
     INFO_COUNT,
-    IO,
     REP,
     REP_FIRST,
+    SEGMENT_KINDS,
     SENSITIVE,
-    SYSENTER,
-    TSC,
     boundary,
     retired_before,
     survey,
 )
 from labkit.vm.machine.probes.flags import mend_flags
 from labkit.vm.machine.probes.intrinsics import call_stop, load8, load32, load64, store8, store64
+from labkit.vm.machine.probes.needs_check import needs_check
+from labkit.vm.machine.probes.segments import is_unchecked
 from labkit.vm.machine.probes.store_target import changes_block
 from labkit.vm.machine.probes.tlb import flushed
 from labkit.vm.machine.probes.translated import ahead, settle_translated
@@ -118,7 +118,8 @@ def _tag(a, page, offset, size):  # type: ignore[no-untyped-def]
 @njit()
 def _decode(a, linear, size):  # type: ignore[no-untyped-def]
     a[c.DECODES] += U(1)
-    return U(survey(block_bytes(a, linear, size), size, wide(a)))
+    info = U(survey(block_bytes(a, linear, size), size, wide(a)))
+    return info if a[c.ATTENTION] & U(c.ATTENTION_UNIT) else info & ~U(SEGMENT_KINDS)
 
 
 @njit()
@@ -257,23 +258,6 @@ def _stop(a, why):  # type: ignore[no-untyped-def]
 
 
 @njit()
-def _needs_check(a, linear, info):  # type: ignore[no-untyped-def]
-    """Does this block hold an instruction that Unicorn would run although it must first be checked?"""
-    if a[c.ALLOW] == ALLOW_ALL:
-        return False
-    env = a[c.ENV]
-    eflags = load32(env + U(layout.EFLAGS))
-    cpl = load32(env + U(layout.HFLAGS)) & np.uint32(3)
-    if info & U(IO) and (eflags & np.uint32(0x20000) or cpl > ((eflags >> np.uint32(12)) & np.uint32(3))):
-        return load32(env + U(layout.CR0)) & np.uint32(1) != 0
-    if info & U(TSC) and cpl != 0 and load32(env + U(layout.CR4)) & np.uint32(4):
-        return True
-    if info & U(SYSENTER) and not (load32(env + U(layout.SYSENTER_CS)) & np.uint32(0xFFFC)):
-        return True
-    return (info & U(CX8)) != 0 and a[c.ALLOW] != linear
-
-
-@njit()
 def _is_mixed(a, linear):  # type: ignore[no-untyped-def]
     """Does the block lie where code and stores meet? Only there can a store change its own block."""
     return a[c.ALLOW] != ALLOW_ALL and (_page(a, linear) & UNCACHED) == UNCACHED
@@ -328,7 +312,11 @@ def _attend(a, linear, size, info):  # type: ignore[no-untyped-def]
         elif not (load32(env + U(layout.HFLAGS)) & np.uint32(8)):
             _stop(a, c.Stop.WINDOW)
             return 1
-    if info & U(SENSITIVE) and _needs_check(a, linear, info):
+    if a[c.ATTENTION] & U(c.ATTENTION_UNIT) and is_unchecked(a, linear, size, info):
+        a[c.NEXT_BLOCK], a[c.NEXT_SIZE] = linear, size
+        _stop(a, c.Stop.UNCHECKED)
+        return 1
+    if info & U(SENSITIVE) and needs_check(a, linear, info):
         a[c.NEXT_BLOCK], a[c.NEXT_SIZE] = linear, size
         _stop(a, c.Stop.SENSITIVE)
         return 1

@@ -96,6 +96,7 @@ ALIAS_WRITTEN = 70  # 1: the redirected frame has been opened for writing
 ATTENTION_INTR, ATTENTION_MIXED = 1, 2  # INTR is raised and IF may be set; there are mixed frames
 ATTENTION_FLUSHING = 4  # the current block ends with INVLPG or MOV to CR3
 ATTENTION_FLUSH = 8  # INVLPG has hit a large page
+ATTENTION_UNIT = 16  # the segmentation unit is on: every block is looked at, all the time
 
 # --- observers (probes/watch.py): what is watched, and the clock of the first and last hit
 WATCH_FRAME = 72  # physical frame + 1 whose stores are noted, 0 = none
@@ -172,6 +173,14 @@ TC_INSIDE = 1  # in the middle of a guest instruction: nothing may stop here
 TC_REPEATS = 2  # a repeated string instruction
 TC_CROSSES = 4  # the guest's block lies on two pages
 
+# --- the segmentation unit (probes/segments.py)
+SEGMENT_STATE = 120  # SEGMENTS_* bits
+SEGMENT_MASK = 121  # kinds of blocks that are to be checked
+SEGMENT_HOOK = 122  # 1: every instruction that is translated has its checks
+SEGMENT_CHECKED = 123  # u64 per block that was given checks alone
+SEGMENTS_LOADED = 1  # segments may have changed
+SEGMENTS_WATCHED = 2  # ES, CS, SS or DS is not plain
+
 # frame state: a frame is data (writable, not executable), code (executable, not writable) or, when both
 # happen on one page, mixed (both; the processor then checks each store for code under it)
 FRAME_CODE = 1
@@ -222,6 +231,7 @@ class Stop(IntEnum):
     MISSING = 18  # a jump to code that is not translated; TC_WHERE
     CALLOUT = 19  # an operation that is not done in the translation cache; TC_WHERE
     STALE = 20  # the next block's page may lead elsewhere now
+    UNCHECKED = 21  # the next block uses a segment that is not plain, its translation has no checks
     BEFORE_REP = 14  # where code and stores meet a repeated instruction must begin its block
 
 

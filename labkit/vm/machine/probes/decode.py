@@ -16,8 +16,9 @@ from labkit.vm.machine.probes.compiled import entry, njit
 from labkit.vm.machine.probes.intrinsics import load8
 
 __all__ = [
-    "BRANCH", "CX8", "ENABLES", "FLUSHING", "INFO_COUNT", "IO", "LENGTH", "REP", "REP_FIRST", "SENSITIVE", "SYSENTER",
-    "TSC", "boundary", "instruction", "retired_before", "survey",
+    "BRANCH", "CX8", "ENABLES", "FLUSHING", "INFO_COUNT", "IO", "LENGTH", "REP", "REP_FIRST", "SEGMENT_CHECK",
+    "SEGMENT_KINDS", "SEGMENT_LOAD", "SENSITIVE", "SYSENTER", "TSC", "USES_FS", "USES_GS", "boundary", "instruction",
+    "retired_before", "survey",
 ]  # fmt: skip
 
 # attributes of an opcode
@@ -82,6 +83,10 @@ REP_FIRST = 1 << 22  # block only: its first instruction is REP
 SENSITIVE = 1 << 23  # block only: one of IO, TSC, SYSENTER, FLUSHING, or CX8 behind another instruction
 FLUSHING = 1 << 15  # INVLPG, MOV to CR3: translations of addresses die
 ENABLES = 1 << 14  # its last instruction may set IF: STI, POPF, IRET, far jumps and calls (a task switch), SYSRET
+USES_FS, USES_GS = 1 << 10, 1 << 11  # a segment prefix
+SEGMENT_LOAD = 1 << 12  # may load a segment register
+SEGMENT_CHECK = 1 << 13  # far call or return, store through CS; block only: loads a segment and goes on with it
+SEGMENT_KINDS = USES_FS | USES_GS | SEGMENT_LOAD | SEGMENT_CHECK  # for the segmentation unit
 INFO_COUNT = 0x3FF  # block only: number of instructions
 LENGTH = 0x1F
 
@@ -89,7 +94,7 @@ LENGTH = 0x1F
 @entry("i64(u64, i64)")
 def instruction(p: Any, wide: Any) -> Any:
     """Length and kind of the instruction at host address `p`, 15 bytes at most; `wide` is the D bit of CS."""
-    operand, address, repeat = wide, wide, 0
+    operand, address, repeat, kind, code = wide, wide, 0, 0, 0
     i = np.uint64(0)
     op = load8(p)
     while ONE[op] & PREFIX and i < 14:
@@ -99,10 +104,15 @@ def instruction(p: Any, wide: Any) -> Any:
             address = 1 - wide
         elif op == 0xF2 or op == 0xF3:
             repeat = 1
+        elif op == 0x64:
+            kind |= USES_FS
+        elif op == 0x65:
+            kind |= USES_GS
+        elif op == 0x2E:
+            code = 1
         i += np.uint64(1)
         op = load8(p + i)
     i += np.uint64(1)
-    kind = 0
     if (op == 0xC4 or op == 0xC5) and wide and load8(p + i) >= 0xC0:
         # VEX: no LES or LDS has a register operand. One byte of it, or two that name the opcode map; then 0F ...
         escape = 1
@@ -122,41 +132,55 @@ def instruction(p: Any, wide: Any) -> Any:
             i += np.uint64(1)
             attributes = np.uint8(MODRM if op2 == 0x38 else MODRM | IMM8)
         elif op2 == 0x01 and (load8(p + i) >> 3) & 7 == 7 and load8(p + i) < 0xC0:
-            kind = FLUSHING
+            kind |= FLUSHING
         elif op2 == 0x22 and (load8(p + i) >> 3) & 7 == 3:
-            kind = FLUSHING
+            kind |= FLUSHING
         elif op2 == 0x31:
-            kind = TSC
+            kind |= TSC
         elif op2 == 0x34:
-            kind = SYSENTER | BRANCH
+            kind |= SYSENTER | BRANCH
         elif op2 == 0x07:
-            kind = BRANCH | ENABLES
+            kind |= BRANCH | ENABLES
         elif op2 == 0x35 or op2 == 0x05 or (op2 & 0xF0) == 0x80:
-            kind = BRANCH
+            kind |= BRANCH
         elif op2 == 0xC7 and (load8(p + i) >> 3) & 7 == 1:
-            kind = CX8
+            kind |= CX8
+        if op2 == 0x05 or op2 == 0x07 or op2 == 0x22 or op2 == 0x34 or op2 == 0x35 or op2 == 0xA1 or op2 == 0xA9:
+            kind |= SEGMENT_LOAD  # SYSCALL, SYSRET, MOV CR (protected mode begins), SYSENTER, SYSEXIT, POP FS, POP GS
+        elif op2 == 0xB2 or op2 == 0xB4 or op2 == 0xB5 or (op2 == 0x01 and (load8(p + i) >> 3) & 7 == 6):
+            kind |= SEGMENT_LOAD  # LSS, LFS, LGS, LMSW
         if 0x20 <= op2 <= 0x26:  # MOV CR/DR/TR: ModRM always names registers
             return np.int64(i + np.uint64(1)) | kind
     else:
         attributes = ONE[op]
         if op == 0xFB or op == 0x9D:
-            kind = ENABLES
+            kind |= ENABLES
         elif op == 0x9A or op == 0xEA or op == 0xCF:
-            kind = BRANCH | ENABLES
+            kind |= BRANCH | ENABLES
         elif (op & 0xF0) == 0x70 or 0xE0 <= op <= 0xE3 or (0xE8 <= op <= 0xEB):
-            kind = BRANCH
+            kind |= BRANCH
         elif op == 0xC2 or op == 0xC3 or op == 0xCA or op == 0xCB:
-            kind = BRANCH
+            kind |= BRANCH
         elif op == 0xCC or op == 0xCD:
-            kind = BRANCH
+            kind |= BRANCH
         elif op == 0xFF and 2 <= ((load8(p + i) >> 3) & 7) <= 5:
-            kind = BRANCH | (ENABLES if (load8(p + i) >> 3) & 1 else 0)
+            kind |= BRANCH | (ENABLES if (load8(p + i) >> 3) & 1 else 0)
         elif 0xE4 <= op <= 0xE7 or 0xEC <= op <= 0xEF:
-            kind = IO
+            kind |= IO
         elif 0x6C <= op <= 0x6F:
-            kind = IO | (REP if repeat else 0)
+            kind |= IO | (REP if repeat else 0)
         elif repeat and (0xA4 <= op <= 0xA7 or 0xAA <= op <= 0xAF):
-            kind = REP
+            kind |= REP
+        if op == 0x07 or op == 0x17 or op == 0x1F or op == 0x8E or op == 0xC4 or op == 0xC5:
+            kind |= SEGMENT_LOAD
+        elif op == 0x9A or op == 0xCA or op == 0xCB or op == 0xCF:
+            kind |= SEGMENT_LOAD | SEGMENT_CHECK
+        elif op == 0xEA or (op == 0xFF and (load8(p + i) >> 3) & 7 == 5):
+            kind |= SEGMENT_LOAD
+        elif op == 0xFF and (load8(p + i) >> 3) & 7 == 3:
+            kind |= SEGMENT_LOAD | SEGMENT_CHECK
+        if code and (attributes & MODRM or op == 0xA2 or op == 0xA3) and op != 0xFF:
+            kind |= SEGMENT_CHECK
     if attributes & MODRM:
         modrm = load8(p + i)
         i += np.uint64(1)
@@ -194,14 +218,17 @@ def instruction(p: Any, wide: Any) -> Any:
 @entry("i64(u64, u64, i64)")
 def survey(p: Any, size: Any, wide: Any) -> Any:
     """What a block of `size` bytes at `p` holds: instruction count and kinds, as block info."""
-    at, count, kinds, first, sensitive = np.uint64(0), 0, 0, 1, 0
+    at, count, kinds, first, sensitive, loaded = np.uint64(0), 0, 0, 1, 0, False
     while at < size and count < INFO_COUNT:
         found = instruction(p + at, wide)
         if first and found & REP:
             kinds |= REP_FIRST
         kinds = (kinds & ~(BRANCH | REP)) | (found & ~LENGTH)
         if found & (IO | TSC | SYSENTER | FLUSHING) or (found & CX8 and not first):
-            sensitive = SENSITIVE
+            sensitive |= SENSITIVE
+        if loaded and (found & (USES_FS | USES_GS) or not wide):
+            sensitive |= SEGMENT_CHECK
+        loaded = loaded or found & SEGMENT_LOAD != 0
         first = 0
         count += 1
         at += np.uint64(found & LENGTH)
