@@ -81,7 +81,7 @@ def _linear(rng: random.Random) -> int:
 
 APART = 0xC0000
 """What the two may store differently (a segment register's upper half, an FPU image) is nobody's operand."""
-IMAGES = ("d933", "66d933", "dd33")
+IMAGES = ("d933", "66d933", "dd33", "df33")  # FSTENV, FSAVE; FBSTP of an empty register (Unicorn: no indefinite)
 DATA = tuple(range(16))
 WRITABLE = (2, 3, 6, 7)
 MOSTLY_DATA = (*WRITABLE * 3, *DATA)

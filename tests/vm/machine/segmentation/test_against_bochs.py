@@ -9,6 +9,7 @@ import shutil
 import pytest
 
 from tests.vm.machine.segmentation.cases import random_cases
+from tests.vm.machine.segmentation.image import ARENA, Case
 from tests.vm.machine.segmentation.runners import on_labkit
 
 
@@ -23,6 +24,23 @@ def test_every_kind_of_access(tmp_path):
     from tests.vm.machine.segmentation.campaign import mismatches
 
     assert mismatches(20, 6000, tmp_path) == []
+
+
+@pytest.mark.parametrize(("prefix", "load"), [("", "8ed8"), ("64", "8ee0")])
+def test_a_loop_that_counts_itself_is_checked_once_its_segment_is_not_plain(tmp_path, prefix, load):
+    """A hundred rounds through a flat segment, then one through a segment of 4 KB."""
+    from tests.vm.machine.segmentation.runners import on_bochs
+
+    begin = b"\xbb" + (ARENA + 0x10000).to_bytes(4, "little") + b"\xb9\x64\0\0\0"
+    body = bytes.fromhex(prefix + "8b03" + "49") + b"\x75"
+    loop = body + (-len(body) - 1 & 0xFF).to_bytes(1, "little")
+    again = bytes.fromhex("66b83300" + load + "b901000000eb")
+    code = begin + loop + again + (-len(loop) - len(again) - 1 & 0xFF).to_bytes(1, "little")
+    words = (0xFFF, 0x40F200)
+    case = Case((words, words, words), code)
+    expected, found = on_bochs([case], tmp_path), on_labkit([case])
+    assert expected == found
+    assert (found[0].vector, found[0].ecx) == (13, 1)
 
 
 def test_the_unit_is_what_makes_them_equal(tmp_path):
