@@ -78,6 +78,8 @@ class TranslatedCode:
     BASE, BYTES = c.TC_BASE, c.TC_BYTES
 
     def __init__(self, processor: Processor) -> None:
+        if processor.segmentation:
+            raise ValueError("the translator's code is not checked by the segmentation unit: leave it off")
         if processor._core.mmu != "labkit":
             raise ValueError(f"mmu {processor._core.mmu!r}: a binary translator needs a machine with mmu 'labkit'")
         self._processor, self._core = processor, processor._core

@@ -105,3 +105,8 @@ def test_a_trace_of_translated_code_is_refused() -> None:
 def test_a_machine_with_another_mmu_is_refused() -> None:
     with pytest.raises(ValueError, match="mmu 'unicorn'"):
         BinaryTranslator(Machine(memory=MEMORY, mmu="unicorn").processor)
+
+
+def test_a_machine_with_the_segmentation_unit_is_refused() -> None:
+    with pytest.raises(ValueError, match="segmentation unit"):
+        BinaryTranslator(Machine(memory=MEMORY, segmentation=True).processor)
