@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from labkit.cli import recordings
+from labkit.cli import options, recordings
 
 __all__ = ["command"]
 
@@ -21,7 +21,6 @@ bench = typer.Typer(help="Measure labkit beside something else.", no_args_is_hel
 app.add_typer(bench, name="bench")
 recordings.add_to(app)
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Rounds = Annotated[int, typer.Option(min=1, max=99, help="Repetitions; medians are shown.")]
 
 
@@ -48,7 +47,7 @@ def _labkit(
 
 
 @app.command()
-def doctor(json: Json = False) -> int:
+def doctor(json: options.Json = False) -> int:
     """Check this machine: versions, the processor's layout, compiled hooks, guests, tools."""
     from labkit.cli.doctor import doctor as run_doctor
 
@@ -56,7 +55,7 @@ def doctor(json: Json = False) -> int:
 
 
 @app.command()
-def guests(json: Json = False) -> int:
+def guests(json: options.Json = False) -> int:
     """List the guests that can be run by name."""
     from labkit.cli.guests import list_guests
 
@@ -73,49 +72,21 @@ def fetch(name: Annotated[str, typer.Argument(help="A guest's name; `labkit gues
 
 @app.command()
 def run(
-    guest: Annotated[str | None, typer.Argument(help="A guest's name; `labkit guests` lists them.")] = None,
-    kernel: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Run this: bzImage, ELF, multiboot or flat image.")
-    ] = None,
-    initrd: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The kernel's initial file system, or its module.")
-    ] = None,
-    at: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="The kernel is raw code: load and start it here.")
-    ] = None,
-    append: Annotated[
-        str, typer.Option(metavar="STR", help="Kernel command line (added to a named guest's own).")
-    ] = "",
-    disk: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="A disk image; may be repeated. Never written.")
-    ] = None,
-    memory: Annotated[str, typer.Option(metavar="SIZE", help="Guest memory: 128M, 1G, ...")] = "128M",
-    firmware_path: Annotated[
-        bool, typer.Option("--firmware-path", help="Let a bzImage unpack itself, as after firmware.")
-    ] = False,
-    until_text: Annotated[
-        str | None, typer.Option(metavar="STR", help="Stop when the console has printed this.")
-    ] = None,
-    say: Annotated[
-        str | None, typer.Option("--input", metavar="STR", help=r"Type this on the console; knows \n, \xHH.")
-    ] = None,
-    input_after: Annotated[
-        str | None,
-        typer.Option(metavar="STR", help="... once this has appeared (default: the guest's prompt). "
-                     "--until-text then counts only what comes after."),
-    ] = None,
-    until_screen: Annotated[
-        str | None, typer.Option(metavar="STR", help="Stop when the VGA text screen shows this.")
-    ] = None,
-    keys: Annotated[
-        str | None, typer.Option(metavar="STR", help="Type this on the PS/2 keyboard, ...")
-    ] = None,
-    keys_after: Annotated[
-        str | None, typer.Option(metavar="STR", help="... once the VGA text screen shows this.")
-    ] = None,
-    limit: Annotated[
-        str | None, typer.Option("--for", metavar="INSTRUCTIONS", help="Stop after so many: 1e9, 100M, ...")
-    ] = None,
+    guest: options.Guest = None,
+    kernel: options.Kernel = None,
+    initrd: options.Initrd = None,
+    at: options.At = None,
+    append: options.Append = "",
+    disk: options.Disks = None,
+    memory: options.Memory = "128M",
+    firmware_path: options.FirmwarePath = False,
+    until_text: options.UntilText = None,
+    say: options.Say = None,
+    input_after: options.After = None,
+    until_screen: options.UntilScreen = None,
+    keys: options.Keys = None,
+    keys_after: options.KeysAfter = None,
+    limit: options.Limit = None,
     clock: Annotated[
         str | None,
         typer.Option(metavar="virtual|live", help="Time from instructions (the default), or from the host's "
@@ -128,7 +99,7 @@ def run(
                      "its state is not yet equal to the hw engine's."),
     ] = "hw",
     screen: Annotated[bool, typer.Option("--screen", help="Print the VGA text screen at the end.")] = False,
-    json: Json = False,
+    json: options.Json = False,
 ) -> int:  # fmt: skip
     """Run a guest: its console goes to stdout, a closing line to stderr.
 
@@ -192,8 +163,8 @@ def trace(
     period: Annotated[
         str | None, typer.Option(metavar="N/M", help="The first N instructions of every M.")
     ] = None,
-    memory: Annotated[str, typer.Option(metavar="SIZE", help="Guest memory: 128M, 1G, ...")] = "128M",
-    append: Annotated[str, typer.Option(metavar="STR", help="Added to the kernel's command line.")] = "",
+    memory: options.Memory = "128M",
+    append: options.Append = "",
     until_text: Annotated[
         str | None, typer.Option(metavar="STR", help="The run ends when the console has printed this.")
     ] = None,
@@ -204,7 +175,7 @@ def trace(
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler; default: a cluster here.")
     ] = None,
-    json: Json = False,
+    json: options.Json = False,
 ) -> int:  # fmt: skip
     """Trace a run: every instruction and memory reference, or what the parameters leave of them."""
     from labkit.cli.trace import Wanted
@@ -231,7 +202,7 @@ def lab(
 
 
 @bench.command(name="engine")
-def bench_engine(rounds: Rounds = 5, json: Json = False) -> int:
+def bench_engine(rounds: Rounds = 5, json: options.Json = False) -> int:
     """Speed beside raw Unicorn on three loops; the cost of an exit and of a checkpoint."""
     from labkit.cli.bench import engine
 
@@ -244,7 +215,7 @@ def bench_boot(
     firmware_path: Annotated[
         bool, typer.Option("--firmware-path", help="labkit's guest unpacks its kernel itself, too.")
     ] = False,
-    json: Json = False,
+    json: options.Json = False,
 ) -> int:
     """A whole Linux boot beside QEMU's translator: time and peak memory."""
     from labkit.cli.bench import boot
@@ -253,7 +224,7 @@ def bench_boot(
 
 
 @bench.command(name="timeline")
-def bench_timeline(rounds: Rounds = 3, json: Json = False) -> int:
+def bench_timeline(rounds: Rounds = 3, json: options.Json = False) -> int:
     """Looking back on a Linux boot: checkpoints, seeks, steps, who wrote this."""
     from labkit.cli.bench import timeline
 
@@ -263,7 +234,7 @@ def bench_timeline(rounds: Rounds = 3, json: Json = False) -> int:
 @bench.command(name="keys")
 def bench_keys(
     accesses: Annotated[int, typer.Option(min=1, help="Accesses of each random program.")] = 1_000_000,
-    json: Json = False,
+    json: options.Json = False,
 ) -> int:
     """Lab 2: TLB refills by shadow keys, by purging and by duplicate entries; verdicts; key pressure."""
     from labkit.cli.bench import keys
@@ -272,7 +243,7 @@ def bench_keys(
 
 
 @bench.command(name="trace")
-def bench_trace(rounds: Rounds = 3, json: Json = False) -> int:
+def bench_trace(rounds: Rounds = 3, json: options.Json = False) -> int:
     """Every instruction and reference of a Linux boot, beside Python hooks and QEMU's instruction log."""
     from labkit.cli.bench import trace
 
@@ -282,7 +253,7 @@ def bench_trace(rounds: Rounds = 3, json: Json = False) -> int:
 @bench.command(name="ui")
 def bench_ui(
     presses: Annotated[int, typer.Option(min=2, help="Key presses that are measured.")] = 60,
-    json: Json = False,
+    json: options.Json = False,
 ) -> int:
     """Key press to changed page in the debugger, beside a plain ipywidgets update in a stock JupyterLab."""
     from labkit.cli.bench import ui

@@ -1,31 +1,15 @@
-"""The options of the commands on recordings: record, replay, info."""
+"""The commands on recordings: record, replay, info."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from labkit.cli import options
+
 __all__ = ["add_to"]
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 File = Annotated[Path, typer.Argument(help="A recording.")]
-Guest = Annotated[str | None, typer.Argument(help="A guest's name; `labkit guests` lists them.")]
-Append = Annotated[
-    str, typer.Option(metavar="STR", help="Kernel command line (added to a named guest's own).")
-]
-Text = Annotated[
-    str | None, typer.Option("--until-text", metavar="STR", help="Stop when the console has printed this.")
-]
-Say = Annotated[
-    str | None, typer.Option("--input", metavar="STR", help=r"Type this on the console; knows \n, \xHH.")
-]
-After = Annotated[
-    str | None,
-    typer.Option("--input-after", metavar="STR", help="... once this has appeared (default: the prompt)."),
-]
-Limit = Annotated[
-    str | None, typer.Option("--for", metavar="INSTRUCTIONS", help="Stop after so many: 1e9, 100M, ...")
-]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,33 +21,23 @@ def add_to(app: typer.Typer) -> None:
 
 def record(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="Where the recording goes.")],
-    guest: Guest = None,
-    kernel: Annotated[Path | None, typer.Option(metavar="FILE", help="Record this kernel instead.")] = None,
-    initrd: Annotated[Path | None, typer.Option(metavar="FILE", help="Its initial file system.")] = None,
-    at: Annotated[str | None, typer.Option(metavar="ADDRESS", help="It is raw code: start it here.")] = None,
-    append: Append = "",
-    disk: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="A disk image; may be repeated. Never written.")
-    ] = None,
-    memory: Annotated[str, typer.Option(metavar="SIZE", help="Guest memory: 128M, 1G, ...")] = "128M",
-    firmware_path: Annotated[
-        bool, typer.Option("--firmware-path", help="Let a bzImage unpack itself, as after firmware.")
-    ] = False,
-    until_text: Text = None,
-    say: Say = None,
-    input_after: After = None,
-    until_screen: Annotated[
-        str | None, typer.Option(metavar="STR", help="Stop when the VGA text screen shows this.")
-    ] = None,
-    keys: Annotated[
-        str | None, typer.Option(metavar="STR", help="Type this on the PS/2 keyboard, ...")
-    ] = None,
-    keys_after: Annotated[
-        str | None, typer.Option(metavar="STR", help="... once the VGA text screen shows this.")
-    ] = None,
-    limit: Limit = None,
+    guest: options.Guest = None,
+    kernel: options.Kernel = None,
+    initrd: options.Initrd = None,
+    at: options.At = None,
+    append: options.Append = "",
+    disk: options.Disks = None,
+    memory: options.Memory = "128M",
+    firmware_path: options.FirmwarePath = False,
+    until_text: options.UntilText = None,
+    say: options.Say = None,
+    input_after: options.After = None,
+    until_screen: options.UntilScreen = None,
+    keys: options.Keys = None,
+    keys_after: options.KeysAfter = None,
+    limit: options.Limit = None,
     clock: Annotated[str, typer.Option(hidden=True)] = "live",
-    json: Json = False,
+    json: options.Json = False,
 ) -> int:
     """Run a guest on the live clock and record it: whatever came from outside, with its exact point.
 
@@ -94,11 +68,11 @@ def replay(
     go_live: Annotated[
         bool, typer.Option("--go-live", help="Go on from there on the host's clock; what follows is for it.")
     ] = False,
-    until_text: Text = None,
-    say: Say = None,
-    input_after: After = None,
-    limit: Limit = None,
-    json: Json = False,
+    until_text: options.UntilText = None,
+    say: options.Say = None,
+    input_after: options.After = None,
+    limit: options.Limit = None,
+    json: options.Json = False,
 ) -> int:
     """Replay a recording on a second machine; its console goes to stdout.
 
@@ -122,7 +96,7 @@ def replay(
     return replay_file(file, verify=verify, until=stop, live=live if go_live else None, as_json=json)
 
 
-def info(file: File, json: Json = False) -> int:
+def info(file: File, json: options.Json = False) -> int:
     """Say what a recording holds, without replaying it."""
     from labkit.cli.info import info as show
 

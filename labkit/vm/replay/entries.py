@@ -181,16 +181,16 @@ class Decoder:
             return Read(place >> 2, (1, 2, 4)[place & 3], value)
         if code not in (ANCHOR, SERIAL, KEYS, VECTOR):
             raise EntryError(f"byte {start}: there is no entry of kind {code}")
-        clock = line.clock = line.clock + self._number(LARGEST - line.clock)
+        clock = line.clock = self._bounded(line.clock + self._number(LARGEST), start)
         if code in KINDS:
             return Given(clock, KINDS[code], self._take(self._number(1 << 24)))
         if code == VECTOR:
-            vector, branches = self._number(256), self._branches()
+            vector, branches = self._number(256), self._branches(start)
             return Vector(clock, vector, branches, int.from_bytes(self._take(4), "little"))
-        ticks = line.expected(clock) + self._number(LONGEST_JUMP)
-        rate, branches = self._number(1 << 32), self._branches()
-        if not rate or ticks >= LARGEST:
-            raise EntryError(f"byte {start}: a guest time that no recording has")
+        ticks = self._bounded(line.expected(clock) + self._number(LONGEST_JUMP), start)
+        rate, branches = self._number(1 << 32), self._branches(start)
+        if not rate:
+            raise EntryError(f"byte {start}: a time that stands still")
         made = Anchor(clock, ticks, rate, branches, *TWO_WORDS.unpack(self._take(8)))
         line.drawn(made)
         return made
@@ -215,10 +215,14 @@ class Decoder:
             raise EntryError(f"byte {start}: {value} is too large here")
         return value
 
-    def _branches(self) -> int:
+    def _branches(self, start: int) -> int:
         folded = self._number(LARGEST)
-        branches = self._line.branches + ((folded >> 1) ^ -(folded & 1))
-        if not 0 <= branches < LARGEST:
-            raise EntryError(f"byte {self._at}: a number of branches that no recording has")
-        self._line.branches = branches
-        return branches
+        moved = self._line.branches + ((folded >> 1) ^ -(folded & 1))
+        self._line.branches = self._bounded(moved, start)
+        return moved
+
+    def _bounded(self, value: int, start: int) -> int:
+        """A place that a difference has led to: a clock, a time, a number of branches."""
+        if not 0 <= value < LARGEST:
+            raise EntryError(f"byte {start}: {value} is a place that no recording reaches")
+        return value
