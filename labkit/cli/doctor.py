@@ -89,10 +89,10 @@ def _hooks() -> Check:
     what = "compiled hooks"
     start = time.perf_counter()
     try:
-        from labkit.vm.machine.probes.compiled import load
+        from labkit.vm.machine.probes.compiled import load_all
 
         announce()
-        _, kept = load()
+        kept = load_all()
     except Exception as error:  # noqa: BLE001 (as above)
         return Check(what, False, _first_line(error), "report it")
     seconds = time.perf_counter() - start

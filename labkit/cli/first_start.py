@@ -6,11 +6,11 @@ __all__ = ["announce"]
 
 
 def announce() -> None:
-    """From now on, one line on stderr when what runs guests has to be compiled first."""
+    """From now on, one line on stderr when a part of what runs guests has to be compiled first."""
     from labkit.vm.machine.probes import compiled
 
     compiled.before_making = _tell
 
 
-def _tell() -> None:
-    complain("compiling what runs guests, once on this machine: half a minute or so")
+def _tell(name: str) -> None:
+    complain(f"compiling what runs guests ({name}), once on this machine: half a minute or so")

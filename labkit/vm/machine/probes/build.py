@@ -1,4 +1,4 @@
-"""Makes the object file of all compiled functions: python -m labkit.vm.machine.probes.build FILE.
+"""Makes an object file of compiled functions: python -m labkit.vm.machine.probes.build NAME FILE.
 
 numba wraps each function for calls from Python and reports errors to Python. Nothing here raises, so once all
 is one module and only the functions' own names are kept, LLVM finds that none of that is needed: what is left
@@ -20,12 +20,12 @@ __all__ = ["object_code"]
 ROUNDS = 2  # of optimization: one makes functions small enough to be inlined by the next
 
 
-def object_code() -> bytes:
-    """Compile all functions of the package into one object file."""
-    made = compiled.start_building()
+def object_code(name: str) -> bytes:
+    """Compile the functions of one object file, which is named as in compiled.py."""
+    made = compiled.start_building(name)
     _leave_as_it_is()
-    for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
-        if path.stem not in {"build", "compiled"}:
+    for path in compiled.sources(name):
+        if path.parent == compiled.HERE and path.stem not in {"build", "compiled"}:
             import_module(f"{__package__}.{path.stem}")
     libraries: dict[int, Any] = {}
     for function in made.values():
@@ -82,4 +82,4 @@ def _emit(whole: Any, names: dict[str, str], machine: Any) -> bytes:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_bytes(object_code())
+    Path(sys.argv[2]).write_bytes(object_code(sys.argv[1]))

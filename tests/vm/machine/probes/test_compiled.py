@@ -12,9 +12,8 @@ from labkit.vm.machine.probes import block, compiled, decode, fill
 def kept() -> bytes:
     """The object file that is in use."""
     compiled.load()
-    import llvmlite.binding as llvm
-
-    code, found = compiled._kept(compiled._file_name(llvm))
+    digest = compiled._digest(compiled._llvm(), compiled.sources("run"))
+    code, found = compiled._kept("run", f"run-{digest}.o")
     assert found
     return code
 
@@ -26,7 +25,7 @@ def places(tmp_path, monkeypatch):
     monkeypatch.setattr(compiled, "_places", lambda: folders)
     count = []
 
-    def make():
+    def make(_name):
         count.append(1)
         return b"code"
 
@@ -61,9 +60,9 @@ def test_a_run_needs_no_numba():
 
 def test_what_was_compiled_is_kept(places):
     folders, count = places
-    assert compiled._kept("a.o") == (b"code", False)
-    assert compiled._kept("a.o") == (b"code", True)
-    assert compiled._kept("b.o") == (b"code", False)
+    assert compiled._kept("run", "a.o") == (b"code", False)
+    assert compiled._kept("run", "a.o") == (b"code", True)
+    assert compiled._kept("run", "b.o") == (b"code", False)
     assert len(count) == 2
     assert not folders[1].exists()
 
@@ -71,10 +70,10 @@ def test_what_was_compiled_is_kept(places):
 @pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: data[:-1] + b"X", lambda _data: b""])
 def test_a_damaged_file_is_not_run(places, damage):
     folders, count = places
-    compiled._kept("a.o")
+    compiled._kept("run", "a.o")
     path = folders[0] / "a.o"
     path.write_bytes(damage(path.read_bytes()))
-    assert compiled._kept("a.o") == (b"code", False)
+    assert compiled._kept("run", "a.o") == (b"code", False)
     assert path.read_bytes() == hashlib.sha256(b"code").digest() + b"code"
     assert len(count) == 2
 
@@ -82,11 +81,32 @@ def test_a_damaged_file_is_not_run(places, damage):
 def test_where_the_sources_cannot_be_written_the_users_cache_is_used(places):
     folders, _count = places
     folders[0].write_text("a file where a folder should be")
-    assert compiled._kept("a.o") == (b"code", False)
-    assert compiled._kept("a.o") == (b"code", True)
+    assert compiled._kept("run", "a.o") == (b"code", False)
+    assert compiled._kept("run", "a.o") == (b"code", True)
 
 
 def test_a_failure_to_compile_is_said(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(RuntimeError, match="could not be made: no word why"):
-        compiled._make()
+        compiled._make("run")
+
+
+def test_every_hook_is_in_one_object_file_that_is_named_after_all_its_sources():
+    names = compiled.objects()
+    assert {"run", "trace", "segment_check"} <= set(names)
+    assert not compiled.IN_EVERY_RUN & set(names)
+    for name in names:
+        assert {"compiled", "build"} <= {path.stem for path in compiled.sources(name)}
+    run = {path.stem for path in compiled.sources("run")}
+    assert run >= {*compiled.IN_EVERY_RUN, "cells", "intrinsics", "layout", "walk"}
+    assert not run & (set(names) - {"run"}), "a change of what few runs need would have all made again"
+
+
+def test_a_change_of_a_source_makes_another_file(monkeypatch):
+    llvm = compiled._llvm()
+    before = {name: compiled._digest(llvm, compiled.sources(name)) for name in ("run", "trace")}
+    text = compiled._text
+    monkeypatch.setattr(compiled, "_text", lambda path: text(path) + "#" * (path.stem == "trace"))
+    after = {name: compiled._digest(llvm, compiled.sources(name)) for name in ("run", "trace")}
+    assert after["run"] == before["run"]
+    assert after["trace"] != before["trace"]
