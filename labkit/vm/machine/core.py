@@ -37,6 +37,8 @@ from labkit.vm.machine.registers import RegisterFile
 __all__ = ["Core"]
 
 UD, PF = 6, 14
+MOST_CHECKED = 256  # blocks with checks of their own; Unicorn asks for each of them at each translated instruction
+CALM = 1 << 20  # instructions without checks, after which all code is rid of them
 UNCACHED = 0xFFF  # generation of a page whose decoded blocks are not kept
 FILLS = {"labkit": fill.tlb_fill, "keyed paging": keyed_fill.keyed_fill, "keys": unit_fill.unit_fill}
 
@@ -49,6 +51,8 @@ class Core:
             raise ValueError(f"mmu {mmu!r}: give one of {', '.join([*FILLS, 'unicorn'])}")
         self.memory, self.mmu, self.segmentation = memory, mmu, segmentation
         self._given_checks: set[tuple[int, int]] = set()
+        self._check_all: ctypes.c_size_t | None = None
+        self._seen_checks = (0, 0)  # clock, and how many instructions had been checked then
         self.emulator = Emulator()
         fault_address_offset()  # a wheel without it is refused now, not at the first page fault
         self.array = c.new_cells()
@@ -70,7 +74,7 @@ class Core:
         self._fill_cells()
         self._hook(mmu)
         if segmentation:
-            self.attend(c.ATTENTION_UNIT, True)
+            self.cells[c.SEGMENT_MASK] = decode.SEGMENT_CHECK | decode.SEGMENT_LOAD
 
     def _map_memory(self) -> Any:
         """Map RAM, and pages of our own above 4 GB; those."""
@@ -141,6 +145,9 @@ class Core:
             cells[c.ATTENTION] |= c.ATTENTION_INTR  # IF may have been set since
         if self.segmentation:
             cells[c.SEGMENT_STATE] |= c.SEGMENTS_LOADED  # maybe by the monitor
+            cells[c.ATTENTION] |= c.ATTENTION_UNIT
+            if self._check_all is not None:
+                self._end_checks()
         self.limit()
         error = self.emulator.start(self.registers.eip)
         if cells[c.SITE]:
@@ -231,15 +238,14 @@ class Core:
     def give_checks(self) -> None:
         """The block that was stopped before needs the segmentation unit's checks before its instructions.
 
-        The first segment that is not plain gives them to all code from now on; a block that loads a segment
-        register and goes on to use it is given them alone.
+        Where ES, CS, SS or DS is not plain all code gets them; where it is FS or GS, or the block loads a segment
+        register and goes on with it, this block alone, until they are many.
         """
         cells = self.cells
         start, size = int(cells[c.NEXT_BLOCK]), int(cells[c.NEXT_SIZE])
-        where = block.block_bytes(cells, start, size)
-        used = int(decode.survey(where, size, block.wide(cells))) & cells[c.SEGMENT_MASK]
-        if cells[c.SEGMENT_STATE] & c.SEGMENTS_WATCHED or used & (decode.USES_FS | decode.USES_GS):
-            self.hook(Hook.CODE, segment_check.check_hook)
+        if cells[c.SEGMENT_STATE] & c.SEGMENTS_WATCHED or len(self._given_checks) >= MOST_CHECKED:
+            self._check_all = self.hook(Hook.CODE, segment_check.check_hook)
+            self._seen_checks = int(cells[c.CLOCK]), int(cells[c.SEGMENT_CHECKS])
             cells[c.SEGMENT_HOOK] = 1
             self.emulator.drop_all_code()
             return
@@ -249,6 +255,18 @@ class Core:
             self.hook(Hook.CODE, segment_check.check_hook, first=start, last=last)
         self.forget_block(start, size)
         segments.mark_checked(cells, start, size)
+
+    def _end_checks(self) -> None:
+        """Take the checks from all code again once ES, CS, SS and DS have been plain for a while."""
+        cells, (clock, checks) = self.cells, self._seen_checks
+        if cells[c.CLOCK] - clock < CALM:
+            return
+        self._seen_checks = int(cells[c.CLOCK]), int(cells[c.SEGMENT_CHECKS])
+        if checks == cells[c.SEGMENT_CHECKS] and self._check_all is not None:
+            self.emulator.unhook(self._check_all)
+            self._check_all = None
+            cells[c.SEGMENT_HOOK] = 0
+            self.emulator.drop_all_code()
 
     # --- the TLB
 

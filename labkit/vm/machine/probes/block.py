@@ -119,7 +119,7 @@ def _tag(a, page, offset, size):  # type: ignore[no-untyped-def]
 def _decode(a, linear, size):  # type: ignore[no-untyped-def]
     a[c.DECODES] += U(1)
     info = U(survey(block_bytes(a, linear, size), size, wide(a)))
-    return info if a[c.ATTENTION] & U(c.ATTENTION_UNIT) else info & ~U(SEGMENT_KINDS)
+    return info if a[c.SEGMENT_MASK] else info & ~U(SEGMENT_KINDS)
 
 
 @njit()
@@ -312,7 +312,7 @@ def _attend(a, linear, size, info):  # type: ignore[no-untyped-def]
         elif not (load32(env + U(layout.HFLAGS)) & np.uint32(8)):
             _stop(a, c.Stop.WINDOW)
             return 1
-    if a[c.ATTENTION] & U(c.ATTENTION_UNIT) and is_unchecked(a, linear, size, info):
+    if a[c.SEGMENT_MASK] and is_unchecked(a, linear, size, info):
         a[c.NEXT_BLOCK], a[c.NEXT_SIZE] = linear, size
         _stop(a, c.Stop.UNCHECKED)
         return 1
@@ -344,7 +344,7 @@ def _attend(a, linear, size, info):  # type: ignore[no-untyped-def]
 def count_block(a, linear, size, info):  # type: ignore[no-untyped-def]
     """Count a block that is about to run, or stop before it."""
     after = a[c.CLOCK] + (info & U(INFO_COUNT))
-    if after > a[c.LIMIT] or info & U(SENSITIVE | REP_FIRST | ENABLES):
+    if after > a[c.LIMIT] or info & (U(SENSITIVE | REP_FIRST | ENABLES) | a[c.SEGMENT_MASK]):
         if _attend(a, linear, size, info):
             return
         after = a[c.CLOCK] + (info & U(INFO_COUNT))

@@ -46,7 +46,7 @@ from unicorn.unicorn_py3.unicorn import uclib
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes.code_buffer import find_code_buffer
 from labkit.vm.machine.probes.compiled import entry, njit
-from labkit.vm.machine.probes.decode import BRANCH, CX8, ENABLES, INFO_COUNT, REP_FIRST, SENSITIVE
+from labkit.vm.machine.probes.decode import BRANCH, CX8, ENABLES, INFO_COUNT, REP_FIRST, SEGMENT_KINDS, SENSITIVE
 from labkit.vm.machine.probes.intrinsics import (
     load8,
     load16,
@@ -66,7 +66,7 @@ MASK32 = U(0xFFFFFFFF)
 CALL = U(35)  # offset of the first call's return address in a site
 AGAIN = U(50)  # and of that of `again`
 REPLACED = -35  # what the hook answers: begin again with the site
-CALLS_ONLY = SENSITIVE | REP_FIRST | CX8 | ENABLES
+CALLS_ONLY = SENSITIVE | REP_FIRST | CX8 | ENABLES | SEGMENT_KINDS
 LONGEST = U(127)  # instructions: they are counted by a byte
 
 

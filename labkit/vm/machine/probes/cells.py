@@ -96,7 +96,7 @@ ALIAS_WRITTEN = 70  # 1: the redirected frame has been opened for writing
 ATTENTION_INTR, ATTENTION_MIXED = 1, 2  # INTR is raised and IF may be set; there are mixed frames
 ATTENTION_FLUSHING = 4  # the current block ends with INVLPG or MOV to CR3
 ATTENTION_FLUSH = 8  # INVLPG has hit a large page
-ATTENTION_UNIT = 16  # the segmentation unit is on: every block is looked at, all the time
+ATTENTION_UNIT = 16  # segments may have changed: the segmentation unit looks at the next block
 
 # --- observers (probes/watch.py): what is watched, and the clock of the first and last hit
 WATCH_FRAME = 72  # physical frame + 1 whose stores are noted, 0 = none
@@ -175,9 +175,10 @@ TC_CROSSES = 4  # the guest's block lies on two pages
 
 # --- the segmentation unit (probes/segments.py)
 SEGMENT_STATE = 120  # SEGMENTS_* bits
-SEGMENT_MASK = 121  # kinds of blocks that are to be checked
+SEGMENT_MASK = 121  # kinds of blocks that the unit looks at; 0 = there is no unit
 SEGMENT_HOOK = 122  # 1: every instruction that is translated has its checks
 SEGMENT_CHECKED = 123  # u64 per block that was given checks alone
+SEGMENT_CHECKS = 124  # counts: instructions checked because ES, CS, SS or DS was not plain
 SEGMENTS_LOADED = 1  # segments may have changed
 SEGMENTS_WATCHED = 2  # ES, CS, SS or DS is not plain
 

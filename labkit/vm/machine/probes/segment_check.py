@@ -18,6 +18,7 @@ from labkit.vm.machine.probes.decode import (
     LENGTH,
     ONE,
     PREFIX,
+    SEGMENT_LOAD,
     instruction,
 )
 from labkit.vm.machine.probes.flags import mend_flags
@@ -305,8 +306,9 @@ def _fetch_faults(a: Any, eip: Any, length: Any) -> Any:
 def check_hook(_engine: Any, linear: Any, _size: Any, a: Any) -> Any:
     """UC_HOOK_CODE: stop before an instruction that must fault."""
     env = a[c.ENV]
-    watched = a[c.BLOCK_INFO] & a[c.SEGMENT_MASK]
-    if watched == U(0) and a[c.SEGMENT_STATE] & U(c.SEGMENTS_WATCHED) == U(0):
+    if a[c.SEGMENT_STATE] & U(c.SEGMENTS_WATCHED):
+        a[c.SEGMENT_CHECKS] += U(1)
+    elif a[c.SITE] or not (a[c.BLOCK_INFO] & a[c.SEGMENT_MASK] & ~U(SEGMENT_LOAD)):
         return
     if a[c.STOP] or not (load32(env + U(layout.CR0)) & PROTECTED):
         return

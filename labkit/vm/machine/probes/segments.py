@@ -2,11 +2,16 @@
 
     expand-up    0 ......... limit | fault        expand-down   fault | limit + 1 ......... FFFF or FFFFFFFF
 
-Three stages keep it off flat code. A segment is plain when no access through it can fault: present, writable
-(code: readable), expand-up, limit FFFFFFFF. While all are plain nothing is looked at. That is decided
-anew when segments may have changed. A block that uses one that is not plain runs with `check_hook` before each of
-its instructions, when the registers are exact. While the unit is on each block comes to `is_unchecked`, those that
-count themselves included (call_site.py): there is ATTENTION all the time.
+Flat code must not pay. A segment is plain when no access through it can fault: present, writable (code: readable),
+expand-up, limit FFFFFFFF. Only these blocks are looked at:
+
+    loads a segment register        what is plain is decided anew before the next block (ATTENTION_UNIT)
+    goes on behind the load         has checks of its own: the load falls in the middle of it
+    uses FS or GS, one not plain    has checks of its own
+    any, ES, CS, SS or DS not plain all code has checks, until that has not been so for a while (core.py)
+
+Checks are `check_hook` before each instruction of a block, when the registers are exact. Blocks of the first three
+kinds never count themselves (call_site.py), so that the block hook sees them.
 
 Source: Intel SDM volume 3A, 5.3 and 5.4.
 """
@@ -75,7 +80,7 @@ def faults(env: Any, segment: Any, offset: Any, size: Any, write: Any) -> Any:
 def _reassess(a):  # type: ignore[no-untyped-def]
     """Segments may have changed: which of them are to be watched?"""
     env = a[c.ENV]
-    mask, state = U(SEGMENT_CHECK), U(0)
+    mask, state = U(SEGMENT_CHECK | SEGMENT_LOAD), U(0)
     protected = load32(env + U(layout.CR0)) & PROTECTED
     if protected and not (load32(env + U(layout.EFLAGS)) & VIRTUAL_8086):
         for segment in (ES, CS, SS, DS):
@@ -110,9 +115,11 @@ def is_unchecked(a, linear, size, info):  # type: ignore[no-untyped-def]
     """Does the block that is about to run use a segment that is not plain, and is translated without checks?"""
     if a[c.SEGMENT_STATE] & U(c.SEGMENTS_LOADED):
         _reassess(a)
-    watched = info & a[c.SEGMENT_MASK] | (a[c.SEGMENT_STATE] & U(c.SEGMENTS_WATCHED))
+        a[c.ATTENTION] &= ~U(c.ATTENTION_UNIT)
+    watched = info & a[c.SEGMENT_MASK] & ~U(SEGMENT_LOAD) | (a[c.SEGMENT_STATE] & U(c.SEGMENTS_WATCHED))
     if info & U(SEGMENT_LOAD):
         a[c.SEGMENT_STATE] |= U(c.SEGMENTS_LOADED)
+        a[c.ATTENTION] |= U(c.ATTENTION_UNIT)
     if watched == U(0) or a[c.SEGMENT_HOOK]:
         return False
     slot, key = _place(a, linear)

@@ -81,7 +81,10 @@ def _linear(rng: random.Random) -> int:
 
 APART = 0xC0000
 """What the two may store differently (a segment register's upper half, an FPU image) is nobody's operand."""
-IMAGES = ("d933", "66d933", "dd33", "df33")  # FSTENV, FSAVE; FBSTP of an empty register (Unicorn: no indefinite)
+IMAGES = ("d933", "66d933", "dd33")  # FSTENV, FSAVE
+FROM_REGISTER = ("d91b", "db13", "db3b", "dd13", "dd1b", "df33", "df3b")
+"""Stores of ST(0). Of an empty one the processor stores the indefinite, Unicorn what was in it: so it gets a zero."""
+FLDZ = b"\xd9\xee"
 DATA = tuple(range(16))
 WRITABLE = (2, 3, 6, 7)
 MOSTLY_DATA = (*WRITABLE * 3, *DATA)
@@ -100,7 +103,8 @@ def _data(rng: random.Random, _number: int) -> Case:
         prefix, code = prefix + b"\x67", b"\x8b\x47\x00" if rng.random() < 0.5 else b"\x89\x07"
     start = _load(segment, A | 3 if rng.random() < 0.93 else rng.randrange(4)) + _mov(3, offset)
     cpl = 0 if rng.random() < 0.2 else 3
-    return Case((words, words, words), start + b"\x31\xc0\x31\xc9\x99" + prefix + code, cpl)
+    before = FLDZ if code.hex() in FROM_REGISTER else b""
+    return Case((words, words, words), start + b"\x31\xc0\x31\xc9\x99" + before + prefix + code, cpl)
 
 
 def _string(rng: random.Random, _number: int) -> Case:
