@@ -223,6 +223,14 @@ def bench_boot(
     return boot(rounds=rounds, as_json=json, firmware_path=firmware_path)
 
 
+@bench.command(name="segmentation")
+def bench_segmentation(rounds: Rounds = 5, json: options.Json = False) -> int:
+    """Lab 1: flat code with the segmentation unit and without."""
+    from labkit.cli.bench import segmentation
+
+    return segmentation(rounds=rounds, as_json=json)
+
+
 @bench.command(name="timeline")
 def bench_timeline(rounds: Rounds = 3, json: options.Json = False) -> int:
     """Looking back on a Linux boot: checkpoints, seeks, steps, who wrote this."""

@@ -1,4 +1,4 @@
-"""`labkit bench engine | boot | timeline | trace | ui`: measure, and show the figures: a table or a JSON object."""
+"""`labkit bench engine | boot | ...`: measure, and show the figures: a table or a JSON object."""
 
 import json
 import platform
@@ -11,7 +11,7 @@ from labkit.cli.first_start import announce
 if TYPE_CHECKING:
     from labkit.bench.figure import Figure
 
-__all__ = ["boot", "engine", "keys", "timeline", "trace", "ui"]
+__all__ = ["boot", "engine", "keys", "segmentation", "timeline", "trace", "ui"]
 
 
 def engine(*, rounds: int, as_json: bool) -> int:
@@ -47,6 +47,13 @@ def ui(*, presses: int, as_json: bool) -> int:
     from labkit.bench.ui import measure
 
     return _report("ui", presses, as_json, lambda: measure(presses, complain))
+
+
+def segmentation(*, rounds: int, as_json: bool) -> int:
+    """The segmentation unit on flat code."""
+    from labkit.bench.segmentation import measure
+
+    return _report("segmentation", rounds, as_json, lambda: measure(rounds, complain))
 
 
 def timeline(*, rounds: int, as_json: bool) -> int:

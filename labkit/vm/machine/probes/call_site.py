@@ -46,7 +46,15 @@ from unicorn.unicorn_py3.unicorn import uclib
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes.code_buffer import find_code_buffer
 from labkit.vm.machine.probes.compiled import entry, njit
-from labkit.vm.machine.probes.decode import BRANCH, CX8, ENABLES, INFO_COUNT, REP_FIRST, SEGMENT_KINDS, SENSITIVE
+from labkit.vm.machine.probes.decode import (
+    BRANCH,
+    CX8,
+    ENABLES,
+    INFO_COUNT,
+    REP_FIRST,
+    SEGMENT_KINDS,
+    SENSITIVE,
+)
 from labkit.vm.machine.probes.intrinsics import (
     load8,
     load16,

@@ -178,6 +178,10 @@ SEGMENT_STATE = 120  # SEGMENTS_* bits
 SEGMENT_MASK = 121  # kinds of blocks that the unit looks at; 0 = there is no unit
 SEGMENT_HOOK = 122  # 1: every instruction that is translated has its checks
 SEGMENT_CHECKED = 123  # u64 per block that was given checks alone
+ACCESS_READS = 125  # loads and stores that the access log has seen (probes/access_log.py) ...
+ACCESS_WRITES = 126
+ACCESS_OWN = 127  # ... and those where the monitor's own are
+ACCESS_LAST = 128  # physical address of the last one but for those
 SEGMENT_CHECKS = 124  # counts: instructions checked because ES, CS, SS or DS was not plain
 SEGMENTS_LOADED = 1  # segments may have changed
 SEGMENTS_WATCHED = 2  # ES, CS, SS or DS is not plain

@@ -42,6 +42,8 @@ class Hook(IntEnum):
     EXCEPTION = unicorn_const.UC_HOOK_INTR
     INSTRUCTION = unicorn_const.UC_HOOK_INSN  # instead of a `HookedInstruction`
     TLB_FILL = unicorn_const.UC_HOOK_TLB_FILL
+    LOADED = unicorn_const.UC_HOOK_MEM_READ_AFTER
+    STORE = unicorn_const.UC_HOOK_MEM_WRITE
 
 
 class HookedInstruction(IntEnum):

@@ -81,7 +81,8 @@ def _linear(rng: random.Random) -> int:
 
 APART = 0xC0000
 """What the two may store differently (a segment register's upper half, an FPU image) is nobody's operand."""
-IMAGES = ("d933", "66d933", "dd33")  # FSTENV, FSAVE
+IMAGES = ("d933", "66d933", "dd33", "db3b", "df33")
+"""FSTENV, FSAVE; FSTP and FBSTP of ten bytes, of which Bochs stores eight before the last two fault."""
 FROM_REGISTER = ("d91b", "db13", "db3b", "dd13", "dd1b", "df33", "df3b")
 """Stores of ST(0). Of an empty one the processor stores the indefinite, Unicorn what was in it: so it gets a zero."""
 FLDZ = b"\xd9\xee"

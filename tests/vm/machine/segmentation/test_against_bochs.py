@@ -43,6 +43,19 @@ def test_a_loop_that_counts_itself_is_checked_once_its_segment_is_not_plain(tmp_
     assert (found[0].vector, found[0].ecx) == (13, 1)
 
 
+def test_what_a_store_of_an_empty_register_leaves_is_nobodys_operand(tmp_path):
+    """Two of a hundred thousand: FST of an empty register, and a load thousands of cases later from where it stored.
+
+    The processor stores the indefinite, Unicorn what the register last held: no matter of the segmentation unit.
+    """
+    from tests.vm.machine.segmentation.runners import on_bochs
+
+    cases = random_cases(6, 14054)
+    pair = [cases[5394], cases[14053]]
+    assert [case.code[-2:].hex() for case in pair] == ["dd13", "2404"]
+    assert on_bochs(pair, tmp_path) == on_labkit(pair)
+
+
 def test_the_unit_is_what_makes_them_equal(tmp_path):
     """Without it thousands of these cases go wrong: the oracle would notice."""
     from tests.vm.machine.segmentation.runners import on_bochs
