@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from labkit.guests import files, image, initrd, layout, linux, multiboot
+from labkit.guests import files, image, initrd, layout, linux, multiboot, settings
 from labkit.guests.errors import GuestError
 from labkit.guests.fetch import fetched
 from labkit.vm.machine.boot import BootImage
 
-__all__ = ["LINUX_COMMAND_LINE", "Guest", "boot", "boot_files", "guest", "names"]
+__all__ = ["LINUX_COMMAND_LINE", "RINGS_SETTINGS", "Guest", "boot", "boot_files", "guest", "names"]
 
 _LINUX_WORDS = (
     "console=ttyS0",  # messages and the shell on the first serial port
@@ -35,6 +35,10 @@ _MEMTEST_WORDS = "nopause console=ttyS0,115200"  # start at once; show the scree
 _HERE = Path(__file__).parent
 _TEACHING = _HERE / "kernel" / "teaching.elf"
 _PROGRAMS = _HERE / "programs"
+_RINGS = _HERE / "rings" / "rings.elf"
+
+RINGS_SETTINGS = ("rounds", "turns", "work_pages", "kernel_pages", "components")
+"""The words that `boot("rings", append=...)` takes; see `labkit.vm.keys.rings.Rings`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,8 @@ def _guests() -> dict[str, Guest]:
     ]
     if _TEACHING.is_file():
         ours.insert(0, Guest("teaching", _TEACHING_WORDS, "$ ", False, _teaching))
+    if _RINGS.is_file():
+        ours.append(Guest("rings", _RINGS_WORDS, "", False, _rings))
     real = [
         Guest("linux", "Debian's Linux 6.1 (686, not PAE) with a busybox shell", initrd.PROMPT, True, _linux),
         Guest("memtest86+", "memory test on the VGA screen", "", True, _memtest),
@@ -120,6 +126,9 @@ def _guests() -> dict[str, Guest]:
 
 
 _TEACHING_WORDS = "our own kernel: paging, user mode, system calls, timer; boots to a shell"
+
+
+_RINGS_WORDS = "lab 2: four rings on a protection unit, every access that may fail; runs on its own machine"
 
 
 def _first_words(program: Path) -> str:
@@ -137,6 +146,13 @@ def _program(path: Path, options: _Options) -> BootImage:
 def _teaching(options: _Options) -> BootImage:
     modules = [] if options.initrd is None else [options.initrd]
     return multiboot.load(_TEACHING, options.append, modules, options.memory)
+
+
+def _rings(options: _Options) -> BootImage:
+    if options.initrd is not None:
+        raise GuestError("rings takes no initrd; leave it out")
+    booted = replace(multiboot.load(_RINGS, "", [], options.memory), name="rings", mmu="keys")
+    return settings.give(booted, options.append, RINGS_SETTINGS)
 
 
 def _linux(options: _Options) -> BootImage:

@@ -9,13 +9,14 @@ x86's own rings take no part: all levels of the guest run in ring 3, so that x86
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from labkit.vm.keys.operations import PRIVILEGED, TRAP, Cause, Operation, entry_from
-from labkit.vm.keys.unit import VirtualUnit
+from labkit.vm.keys.shadow import KeyVirtualizer
+from labkit.vm.keys.unit import VirtualState, VirtualUnit
 from labkit.vm.machine import Machine
 from labkit.vm.machine.access_rights import EXECUTE, READ, WRITE, Access
 from labkit.vm.machine.exit import Exit, ExitKind
-from labkit.vm.machine.physical_unit import PhysicalUnit
 from labkit.vm.machine.protection_keys import KeyRegister
 from labkit.vm.machine.registers import CS, DS, ES, FS, GS, SS
 from labkit.vm.machine.tlb import Fault
@@ -33,18 +34,28 @@ READABLE = SAVED_EAX + 1
 DPL3, IOPL3 = 0x6000, 0x3000
 
 
+@dataclass(frozen=True, slots=True)
+class EngineState:
+    """The virtual unit; the guest's handler, its stack, and what the last interruption saved; see `KeysEngine`."""
+
+    unit: VirtualState
+    handler: tuple[int, int, tuple[int, ...]]
+    lower: bool
+    hidden: tuple[int, int]
+
+
 class KeysEngine:
-    """An `Engine` for a machine with mmu "keys"; `unit` is the way to virtualize, fresh.
+    """An `Engine` for a machine with mmu "keys"; `unit` is the way to virtualize, fresh: by default shadow keys.
 
     Raises `ValueError` for a machine with another mmu.
     """
 
     name = "keys"
 
-    def __init__(self, machine: Machine, unit: VirtualUnit) -> None:
-        processor = machine.processor
+    def __init__(self, machine: Machine, unit: VirtualUnit | None = None) -> None:
+        processor, unit = machine.processor, unit or KeyVirtualizer()
         fresh = unit.hardware
-        self.physical = PhysicalUnit(processor, len(fresh.registers), fresh.tlb.size)
+        self.physical = machine.install_unit(len(fresh.registers), fresh.tlb.size)
         unit.attach(self.physical)
         self.unit = unit
         self.on_fault: Callable[[int, Access, Fault, Fault], None] | None = None
@@ -63,6 +74,17 @@ class KeysEngine:
         }  # fmt: skip
         self._lower = True
         self._hidden = (-1, 0)  # clock, faults there
+
+    def save(self) -> EngineState:
+        """What belongs to a checkpoint of the machine."""
+        handler = self.vector, self.handler_stack, tuple(self.saved)
+        return EngineState(self.unit.save(), handler, self._lower, self._hidden)
+
+    def load(self, state: EngineState) -> None:
+        """Exact inverse of `save`, by an engine of the same kind and size."""
+        self.unit.load(state.unit)
+        self.vector, self.handler_stack, saved = state.handler
+        self.saved, self._lower, self._hidden = list(saved), state.lower, state.hidden
 
     def _enter_ring_3(self) -> None:
         """The guest's segments as a program has them, with ports."""

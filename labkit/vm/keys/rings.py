@@ -3,35 +3,38 @@
 from pathlib import Path
 
 from labkit import guests
+from labkit.guests.catalog import RINGS_SETTINGS
 from labkit.vm.keys.engine import KeysEngine
 from labkit.vm.keys.unit import VirtualUnit
 from labkit.vm.machine import Machine
 from labkit.vm.monitor import Monitor
 
-__all__ = ["RINGS", "Rings"]
+__all__ = ["RINGS", "Rings", "machine_with_rings"]
 
 RINGS = Path(guests.__file__).parent / "rings" / "rings.elf"
 MEMORY = 8 << 20
-INSTRUCTIONS_A_TURN = 8
-SETTINGS = ("rounds", "turns", "work_pages", "kernel_pages", "components")
 
 
-class Rings:
-    """The guest in a machine of its own.
+def machine_with_rings(**settings: int) -> Machine:
+    """A machine with the guest, before its first instruction: for a `Timeline`, which wants an engine besides.
 
     Settings: `rounds` system calls, each after `turns` loops of about seven instructions over `work_pages` pages
     that belong to `components` keys; its kernel touches `kernel_pages`. Raises `ValueError` for another setting.
     """
+    if unknown := settings.keys() - set(RINGS_SETTINGS):
+        raise ValueError(f"{min(unknown)}: rings has the settings {', '.join(RINGS_SETTINGS)}")
+    machine = Machine(MEMORY, mmu="keys")
+    words = " ".join(f"{name}={value}" for name, value in settings.items())
+    machine.load(guests.boot("rings", memory=MEMORY, append=words))
+    return machine
+
+
+class Rings:
+    """The guest in a machine of its own, on a unit; see `machine_with_rings` for settings and errors."""
 
     def __init__(self, unit: VirtualUnit, **settings: int) -> None:
         self.unit = unit
-        self.machine = Machine(MEMORY, mmu="keys")
-        self.machine.load(guests.boot_files(RINGS, memory=MEMORY))
-        places = {symbol.name: symbol.address for symbol in self.machine.symbols}
-        for name, value in settings.items():
-            if name not in SETTINGS:
-                raise ValueError(f"{name}: rings has the settings {', '.join(SETTINGS)}")
-            self.machine.memory.write(places[name], value.to_bytes(4, "little"))
+        self.machine = machine_with_rings(**settings)
         self.engine = KeysEngine(self.machine, unit)
         self.monitor = Monitor(self.machine, self.engine)
 

@@ -11,7 +11,7 @@ whose class gives the two levels different rights.
 from dataclasses import replace
 
 from labkit.vm.keys.classes import RightsClass, class_of, shadow_rights
-from labkit.vm.keys.unit import HARDWARE_LEVEL, VirtualUnit
+from labkit.vm.keys.unit import HARDWARE_LEVEL, VirtualState, VirtualUnit
 from labkit.vm.machine.protection_keys import EMPTY, KeyRegister
 from labkit.vm.machine.tlb import Entry, Fault, Verdict
 
@@ -45,6 +45,17 @@ class KeyVirtualizer(VirtualUnit):
         """By shadow key what it stands for, the oldest first."""
         self._key_for: dict[Use, int] = {}
         self._order: dict[int, None] = {}  # hardware registers by age, the one written longest ago first
+
+    def save(self) -> VirtualState:
+        """All that it holds, with what each shadow key stands for and the age of the registers."""
+        return replace(super().save(), own=(tuple(self.uses.items()), tuple(self._order)))
+
+    def load(self, saved: VirtualState) -> None:
+        """Exact inverse of `save`."""
+        super().load(saved)
+        uses, order = saved.own
+        self.uses, self._order = dict(uses), dict.fromkeys(order)
+        self._key_for = {use: key for key, use in self.uses.items()}
 
     # --- the two halves of the translation
 

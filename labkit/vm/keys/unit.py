@@ -10,13 +10,14 @@ Otherwise it is *reflected*, as the fault that the guest's unit would have raise
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from labkit.vm.machine.access_rights import Access, allowed
 from labkit.vm.machine.protection_keys import KeyRegister, KeyRegisters
-from labkit.vm.machine.tlb import Entry, Fault, ProtectionUnit, Verdict, check
+from labkit.vm.machine.tlb import Entry, Fault, ProtectionUnit, UnitState, Verdict, check
 
-__all__ = ["HARDWARE_LEVEL", "Counts", "VirtualUnit"]
+__all__ = ["HARDWARE_LEVEL", "Counts", "VirtualState", "VirtualUnit"]
 
 HARDWARE_LEVEL = 3
 """The one real level that all four of the guest's run on; the monitor has 0 for itself."""
@@ -40,6 +41,22 @@ class Counts:
     reflected: int = 0  # faults that it sees
 
 
+@dataclass(frozen=True, slots=True)
+class VirtualState:
+    """All that a virtual unit holds, its hardware included: what a checkpoint keeps of it.
+
+    `own` is what only some way to virtualize has.
+    """
+
+    translations: tuple[Entry, ...]
+    keys: tuple[KeyRegister, ...]
+    level: int
+    keys_on: bool
+    hardware: UnitState
+    counts: Counts
+    own: Any = None
+
+
 class VirtualUnit(ABC):
     """The guest's protection unit, on a real one of `registers` key registers and `entries` translations.
 
@@ -61,6 +78,21 @@ class VirtualUnit(ABC):
         """Use this unit, as empty as the present one, from now on."""
         hardware.level, hardware.keys_on = self.hardware.level, self.hardware.keys_on
         self.hardware = hardware
+
+    def save(self) -> VirtualState:
+        """All that it holds."""
+        return VirtualState(
+            tuple(self.translations.values()), tuple(self.keys), self.level, self.keys_on, self.hardware.save(),
+            replace(self.counts),
+        )  # fmt: skip
+
+    def load(self, saved: VirtualState) -> None:
+        """Exact inverse of `save`, by a unit of the same kind and size."""
+        self.translations = {entry.page: entry for entry in saved.translations}
+        self.keys.load(saved.keys)
+        self.level, self.keys_on = saved.level, saved.keys_on
+        self.hardware.load(saved.hardware)
+        self.counts = replace(saved.counts)
 
     # --- privileged operations of the guest
 

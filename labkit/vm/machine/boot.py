@@ -65,3 +65,5 @@ class BootImage:
     placements: tuple[Placement, ...]
     start: StartState
     symbols: Sequence[Symbol] = field(default=(), repr=False)
+    mmu: str = ""
+    """What its machine's `mmu` must be; empty for a guest of an ordinary PC."""

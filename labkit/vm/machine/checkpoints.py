@@ -38,6 +38,8 @@ class Checkpoint:
     board: Any = field(repr=False)
     pin: tuple[int, int, int] = field(repr=False)
     frames: Frames = field(repr=False)
+    protection: Any = field(default=None, repr=False)
+    """The protection unit's; None for a machine without one."""
 
     @property
     def clock(self) -> int:

@@ -7,7 +7,7 @@ from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import keyed_fill as k
 from labkit.vm.machine.processor import Processor
 
-__all__ = ["KeyedPaging", "check_keys", "keyed_paging"]
+__all__ = ["KeyedPaging", "check_keys", "keyed_paging", "load_words", "save_words"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,17 @@ def check_keys(processor: Processor, on: bool) -> None:
     Raises `ValueError` for a processor with another mmu.
     """
     _words(processor)[k.OFF] = int(not on)
+    processor.flush_tlb()
+
+
+def save_words(processor: Processor) -> bytes:
+    """All that the unit holds and has counted, for a checkpoint."""
+    return bytes(_words(processor))
+
+
+def load_words(processor: Processor, saved: bytes) -> None:
+    """Inverse of `save_words`."""
+    ctypes.memmove(_words(processor), saved, 8 * k.SIZE)
     processor.flush_tlb()
 
 

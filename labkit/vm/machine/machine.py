@@ -10,6 +10,7 @@ of any block of code: so it falls on the same instruction however the code was c
 import hashlib
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +22,10 @@ from labkit.vm.machine.checkpoints import Bookmark, Checkpoint, Checkpoints, Fra
 from labkit.vm.machine.devices.disk import Image
 from labkit.vm.machine.devices.rtc import START_TIME
 from labkit.vm.machine.guest_clock import GuestClock
+from labkit.vm.machine.keyed_paging import load_words, save_words
 from labkit.vm.machine.memory import FRAME_SIZE, Memory
 from labkit.vm.machine.pace import Live, Pace, Skipping
+from labkit.vm.machine.physical_unit import PhysicalUnit
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import pages
 from labkit.vm.machine.processor import NEVER, Processor
@@ -57,6 +60,10 @@ class Machine:
             raise ValueError(f"clock {clock!r}: give 'virtual' or 'live'")
         self.memory = Memory(memory)
         self.processor = Processor(self.memory, mmu, segmentation)
+        self.protection: PhysicalUnit | None = None
+        """The protection unit of a machine whose mmu is "keys"."""
+        if mmu == "keys":
+            self.install_unit()
         self.clock = GuestClock(self.processor, clock == "live")
         if start_time is None:
             start_time = int(time.time()) if clock == "live" else START_TIME
@@ -85,10 +92,20 @@ class Machine:
             processor.cells[c.MMIO + 2 * i] = covered.start
             processor.cells[c.MMIO + 2 * i + 1] = covered.stop
 
+    def install_unit(self, registers: int = 16, entries: int = 128) -> PhysicalUnit:
+        """Put in an empty protection unit of that size. Raises `ValueError` for a machine with another mmu."""
+        self.protection = PhysicalUnit(self.processor, registers, entries)
+        return self.protection
+
     # --- starting
 
     def load(self, image: BootImage) -> None:
-        """Put a boot image and the firmware's tables in place, the processor at its first instruction."""
+        """Put a boot image and the firmware's tables in place, the processor at its first instruction.
+
+        Raises `ValueError` for an image that is made for another `mmu`.
+        """
+        if image.mmu and image.mmu != self.processor.mmu:
+            raise ValueError(f"{image.name} runs on a machine with mmu={image.mmu!r}, not {self.processor.mmu!r}")
         for address, data in self.board.firmware():
             self.processor.write_physical(address, data)
         for placement in image.placements:
@@ -230,12 +247,22 @@ class Machine:
     def _state(self, frames: Frames) -> Checkpoint:
         """All but RAM."""
         processor, pin = self.processor, (int(self.processor.interrupt_pin), self.pin_at, int(self.halted))
-        return Checkpoint(self.point, processor.save(), processor.tlb.save(), self.board.save(), pin, frames)
+        saved = processor.save(), processor.tlb.save(), self.board.save()
+        return Checkpoint(self.point, *saved, pin, frames, self._protection_state())
+
+    def _protection_state(self) -> Any:
+        if self.processor.mmu == "keyed paging":
+            return save_words(self.processor)
+        return self.protection and self.protection.save()
 
     def _become(self, state: Checkpoint) -> None:
         self.board.load(state.board)
         self.processor.load(state.processor)
         self.processor.tlb.load(state.tlb)
+        if self.protection is not None:
+            self.protection.load(state.protection)
+        elif state.protection is not None:
+            load_words(self.processor, state.protection)
         self._set_pin(state.pin)
 
     def _set_pin(self, saved: tuple[int, int, int]) -> None:
@@ -252,6 +279,8 @@ class Machine:
             start_time=self.start_time,
             segmentation=self.processor.segmentation,
         )
+        if self.protection is not None:
+            twin.install_unit(len(self.protection.registers), self.protection.tlb.size)
         np.copyto(twin.memory.bytes, self.memory.bytes)
         twin._become(self._state(np.empty(0, np.uint32)))
         twin.image = self.image

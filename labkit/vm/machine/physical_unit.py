@@ -15,7 +15,7 @@ from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import unit_fill as words
 from labkit.vm.machine.processor import Processor
 from labkit.vm.machine.protection_keys import KeyRegister, KeyRegisters
-from labkit.vm.machine.tlb import Entry, Fault, ProtectionUnit, Tlb
+from labkit.vm.machine.tlb import Entry, Fault, ProtectionUnit, Tlb, UnitState
 
 __all__ = ["PhysicalUnit", "packed"]
 
@@ -109,6 +109,11 @@ class PhysicalUnit(ProtectionUnit):
             self._words[: len(now)] = list(now)
             self.tlb.changed = self.registers.changed = False
             self._processor.flush_tlb()
+
+    def load(self, saved: UnitState) -> None:
+        """Exact inverse of `save`, at once in effect."""
+        super().load(saved)
+        self.settle()
 
     def compiled_fault(self, page: int, access: Access) -> Fault:
         """What the compiled fill says to an access: the same as `check`, as tests show."""

@@ -7,6 +7,7 @@
 Nothing here knows of privilege levels. Source: Itanium architecture manual, volume 2, section 4.1.3.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from labkit.vm.machine.access_rights import EXECUTE, READ, WRITE
@@ -75,6 +76,18 @@ class KeyRegisters:
                 self._registers[twin] = EMPTY
             self._places[register.key] = index
         self._registers[index] = register
+
+    def __iter__(self) -> Iterator[KeyRegister]:
+        return iter(tuple(self._registers))
+
+    def load(self, registers: Sequence[KeyRegister]) -> None:
+        """Hold these. Raises `ValueError` for another number of them than the file's size."""
+        if len(registers) != len(self._registers):
+            raise ValueError(f"{len(registers)} registers for a file of {len(self._registers)}")
+        for index in range(len(registers)):
+            self[index] = EMPTY
+        for index, register in enumerate(registers):
+            self[index] = register
 
     def find(self, key: int) -> int | None:
         """Number of the valid register that holds this key."""

@@ -13,7 +13,7 @@ from enum import IntEnum
 from labkit.vm.machine.access_rights import NAMES, WRITE, Access, allowed
 from labkit.vm.machine.protection_keys import KeyRegister, KeyRegisters
 
-__all__ = ["PAGE_SIZE", "Entry", "Fault", "ProtectionUnit", "Tlb", "Verdict", "check"]
+__all__ = ["PAGE_SIZE", "Entry", "Fault", "ProtectionUnit", "Tlb", "UnitState", "Verdict", "check"]
 
 PAGE_SIZE = 4096
 
@@ -130,8 +130,23 @@ class Tlb:
         self.entries.clear()
 
 
+@dataclass(frozen=True, slots=True)
+class UnitState:
+    """All that a unit holds, as a value: what a checkpoint keeps of it. The oldest entry comes first."""
+
+    level: int
+    space: int
+    keys_on: bool
+    translate: bool
+    entries: tuple[Entry, ...]
+    registers: tuple[KeyRegister, ...]
+
+
 class ProtectionUnit:
-    """TLB, key registers, current level: the part of the processor that says yes or no."""
+    """TLB, key registers, current level: the part of the processor that says yes or no.
+
+    `translate` is for who drives it: with it off addresses are physical and nobody asks `check`.
+    """
 
     def __init__(self, registers: int = 16, entries: int = 128) -> None:
         self.tlb = Tlb(entries)
@@ -139,8 +154,23 @@ class ProtectionUnit:
         self.level = 0
         self.space = 0
         self.keys_on = True
+        self.translate = True
 
     def check(self, page: int, access: Access) -> Verdict:
         """The verdict on an access to a page, by number, at the current level."""
         registers = self.registers if self.keys_on else None
         return check(self.tlb.find(page, self.space), registers, self.level, access)
+
+    def save(self) -> UnitState:
+        """All that it holds."""
+        entries, registers = tuple(self.tlb.entries.values()), tuple(self.registers)
+        return UnitState(self.level, self.space, self.keys_on, self.translate, entries, registers)
+
+    def load(self, saved: UnitState) -> None:
+        """Exact inverse of `save`, by a unit of the same size."""
+        self.level, self.space = saved.level, saved.space
+        self.keys_on, self.translate = saved.keys_on, saved.translate
+        self.tlb.purge_all()
+        for entry in saved.entries:
+            self.tlb.insert(entry)
+        self.registers.load(saved.registers)

@@ -5,6 +5,7 @@ devices that are due -> interrupt, if the guest can take one -> engine -> handle
 
 import gc
 from collections.abc import Callable
+from typing import Any
 
 from labkit.vm.machine import Machine
 from labkit.vm.machine.clock import TSC_HZ
@@ -13,13 +14,16 @@ from labkit.vm.machine.machine import SETTLE
 from labkit.vm.machine.probes.cells import FRAME_BUCKET
 from labkit.vm.machine.processor import NEVER
 from labkit.vm.monitor.delivery import Delivery
-from labkit.vm.monitor.engine import Engine
+from labkit.vm.monitor.engine import Engine, Remembering
 from labkit.vm.monitor.events import EXCEPTION_NAMES, Event, EventKind, Row
 from labkit.vm.monitor.hardware import HardwareAssist
 from labkit.vm.monitor.mmio import emulate
 from labkit.vm.monitor.stop import Stop, StopReason
 
-__all__ = ["Monitor"]
+__all__ = ["Monitor", "Pending"]
+
+Pending = tuple[str | None, int, str | None, bool, str, Any]
+"""See `Monitor.save`."""
 
 PAGE_FAULT = 14
 BREATH = 20_000_000
@@ -101,13 +105,16 @@ class Monitor:
         else:
             self._stop_at = 0
 
-    def save(self) -> tuple[str | None, int, str | None, bool, str]:
-        """What is under way between two runs: a stop asked for, a reset, a shutdown."""
-        return self._wanted, self._stop_at, self._reset, self._shutdown, self._last_fault
+    def save(self) -> Pending:
+        """What is under way between two runs: a stop asked for, a reset, a shutdown; what the engine remembers."""
+        engine = self.engine.save() if isinstance(self.engine, Remembering) else None
+        return self._wanted, self._stop_at, self._reset, self._shutdown, self._last_fault, engine
 
-    def load(self, saved: tuple[str | None, int, str | None, bool, str]) -> None:
+    def load(self, saved: Pending) -> None:
         """Inverse of `save`: goes with a checkpoint of the machine."""
-        self._wanted, self._stop_at, self._reset, self._shutdown, self._last_fault = saved
+        self._wanted, self._stop_at, self._reset, self._shutdown, self._last_fault, engine = saved
+        if isinstance(self.engine, Remembering):
+            self.engine.load(engine)
 
     def _on_reset(self, why: str) -> None:
         self._reset = self._reset or why

@@ -18,7 +18,9 @@ from labkit.vm.machine.checkpoints import Bookmark
 from labkit.vm.machine.processor import NEVER
 from labkit.vm.machine.watch import Watch
 from labkit.vm.monitor import EventKind, Monitor, Stop, StopReason
+from labkit.vm.monitor.engine import Engine
 from labkit.vm.monitor.events import Row
+from labkit.vm.monitor.monitor import Pending
 from labkit.vm.replay.errors import TimelineError
 from labkit.vm.replay.event_log import EventLog
 from labkit.vm.replay.outside import Outside
@@ -32,7 +34,6 @@ NEAR = 20_000
 """Instructions before the cursor where a bookmark is kept."""
 OURS = (StopReason.INSTRUCTIONS, StopReason.REQUESTED)
 """Why a run ends that is no doing of the guest."""
-Pending = tuple[str | None, int, str | None, bool, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,13 @@ class _Near:
 
 
 class History:
-    """A machine with a past. `budget` bounds the memory of checkpoints, in bytes."""
+    """A machine with a past. `budget` bounds the memory of checkpoints, in bytes; see `Monitor` for `engine`."""
 
-    def __init__(self, machine: Machine, budget: int, epoch: int = EPOCH) -> None:
+    def __init__(
+        self, machine: Machine, budget: int, epoch: int = EPOCH, engine: str | Engine = "hw"
+    ) -> None:
         self.machine = machine
-        self.monitor = Monitor(machine)
+        self.monitor = Monitor(machine, engine)
         self.watch = Watch(machine.processor)
         self.monitor.on_delivery = self._on_delivery
         self.on_delivered: Callable[[], None] | None = None
@@ -225,9 +228,9 @@ class History:
 
     def _settled(self, stop: Stop) -> Stop:
         """Bring the end to where replay would come: no request is left, and a guest in HLT has waited."""
-        _wanted, _at, reset, shutdown, fault = self.monitor.save()
-        if reset is None:
-            self.monitor.load((None, NEVER, None, shutdown, fault))
+        pending = self.monitor.save()
+        if pending[2] is None:  # no reset is under way
+            self.monitor.load((None, NEVER, None, *pending[3:]))
         if stop.reason is StopReason.REQUESTED and self.machine.halted:
             self.monitor.run(0)
             self.events.rows.pop()

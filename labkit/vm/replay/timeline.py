@@ -17,9 +17,11 @@ from labkit.vm.machine.memory import FRAME_SIZE
 from labkit.vm.machine.paging import Walk, translate, walk
 from labkit.vm.machine.state import GENERAL
 from labkit.vm.monitor import Event, EventKind, Stop
+from labkit.vm.monitor.engine import Engine
 from labkit.vm.replay import edit, finder, linear_memory, search
 from labkit.vm.replay.accesses import Access, accesses
 from labkit.vm.replay.breakpoints import Breakpoints, Hit, kind_named
+from labkit.vm.replay.continuing import EngineMaker, continuing
 from labkit.vm.replay.disassembly import LONGEST, Line, disassemble
 from labkit.vm.replay.errors import TimelineError, whole
 from labkit.vm.replay.event_log import EventLog
@@ -43,16 +45,22 @@ class Timeline:
 
     `machine` is loaded and on the virtual clock; its present state becomes the start. `budget` is the memory
     in bytes that the whole process may use; checkpoints get what is left, and are thinned out when that is
-    not enough. Raises `TimelineError` for a machine on the live clock, which does not repeat itself.
+    not enough. `engine` makes the engine for a machine, where that is not hardware assistance: `KeysEngine`.
+    Raises `TimelineError` for a machine on the live clock, which does not repeat itself.
 
     A place on it is a clock: instructions retired. There the devices that were due have acted, an interrupt
     that could be taken has been delivered, and a fault of the next instruction has not happened yet.
     """
 
-    def __init__(self, machine: Machine, budget: int = 600 << 20, name: str = "") -> None:
+    def __init__(
+        self, machine: Machine, budget: int = 600 << 20, name: str = "",
+        engine: EngineMaker | None = None,
+    ) -> None:  # fmt: skip
         if machine.clock.live:
             raise TimelineError("a live clock does not repeat itself: make the machine with clock='virtual'")
-        self._history = History(machine, max(LEAST, budget - OVERHEAD - machine.memory.size // 2))
+        room = max(LEAST, budget - OVERHEAD - machine.memory.size // 2)
+        self._engine = engine
+        self._history = History(machine, room, engine=engine(machine) if engine else "hw")
         self._index = WriteIndex(self._history)
         self._symbols = Symbols(machine.symbols)
         self.name = name or (machine.image.name if machine.image else "machine")
@@ -313,12 +321,19 @@ class Timeline:
         """
         twin = self.machine.copy()
         done = edit.edit(twin, registers or {}, memory or {})
-        forked = Timeline(twin, self.budget, f"{self.name} forked at {self.cursor}")
+        engine = continuing(self._engine, self.engine)
+        forked = Timeline(twin, self.budget, f"{self.name} forked at {self.cursor}", engine)
+        forked._engine = self._engine
         forked.breakpoints = self.breakpoints.copy()
         point = self.point
         row = (point.instructions, point.branches, point.eip, EventKind.EDIT, 0, 0, 0, done or "fork")
         forked._history.begin_with(row, self.console_at(self.cursor))
         return forked
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, as it stands at the cursor."""
+        return self._history.monitor.engine
 
     # --- looking
 

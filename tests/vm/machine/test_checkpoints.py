@@ -65,3 +65,14 @@ def test_a_checkpoint_of_another_machine_is_refused() -> None:
     made = teaching().machine.checkpoint()
     with pytest.raises(ValueError, match="does not have that checkpoint"):
         teaching().machine.restore(made)
+
+
+def test_one_block_may_be_gone_back_through_instruction_by_instruction(bare):
+    """Each stop inside it begins at the same clock: that is no deadline which cannot be met."""
+    bare.put(bare.registers.eip, b"\x40" * 60 + b"\xeb\xfe")  # inc eax
+    checkpoint = bare.machine.checkpoint()
+    for clock in range(59, 0, -1):
+        bare.machine.restore(checkpoint)
+        bare.run(instructions=clock)
+        assert bare.clock == bare.registers.general[0] == clock
+    assert not bare.machine.processor.counts["inexact"]

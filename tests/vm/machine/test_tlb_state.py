@@ -81,9 +81,10 @@ def check(bare, model: Model) -> None:
     assert [bare.number(TABLE + 4 * ((PAGES >> 12) + k)) for k in range(8)] == model.entries
 
 
-@pytest.mark.parametrize("epoch", [1, (1 << 28) - 3])
+@pytest.mark.parametrize(("mmu", "epoch"), [("labkit", 1), ("labkit", (1 << 28) - 3), ("keyed paging", 1)])
 @pytest.mark.parametrize("seed", range(4))
-def test_a_program_that_forgets_invlpg(bare, seed, epoch):
+def test_a_program_that_forgets_invlpg(make_bare, seed, mmu, epoch):
+    bare = make_bare(mmu=mmu)
     prepare(bare, seed)
     bare.machine.processor.cells[c.TLB_EPOCH] = epoch
     model, rng = Model(seed), random.Random(seed)
@@ -105,8 +106,10 @@ def test_a_program_that_forgets_invlpg(bare, seed, epoch):
     assert model.stale > 100
 
 
+@pytest.mark.parametrize("mmu", ["labkit", "keyed paging"])
 @pytest.mark.parametrize("seed", range(4))
-def test_checkpoints_bookmarks_and_copies_hold_it(bare, seed):
+def test_checkpoints_bookmarks_and_copies_hold_it(make_bare, seed, mmu):
+    bare = make_bare(mmu=mmu)
     prepare(bare, seed)
     model = Model(seed)
     machine = bare.machine

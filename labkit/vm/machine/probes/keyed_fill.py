@@ -9,34 +9,30 @@ every level, so that the translations permit too much; each page has a key by th
 
 A key that forbids is a fault of the hardware; the guest's own rule is then evaluated, and that fault reflected.
 Unicorn has a TLB for ring 3 and one for the others, so what one level has filled the other does not see: the verdicts
-are those of keys, the number of fills is Unicorn's.
+are those of keys, the number of fills is Unicorn's. Behind both is the guest's TLB (tlb.py), whose entries carry the
+key's two bits.
 """
 
 import numpy as np
 
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
+from labkit.vm.machine.probes.block import finish_flush
 from labkit.vm.machine.probes.compiled import cfunc, njit, types
 from labkit.vm.machine.probes.fill import (
     CELLS_POINTER,
     FETCH,
     WRITE,
     _fill,
+    _linear_eip,
     _memory,
     _outside,
     _refuse,
     _system_access,
 )
 from labkit.vm.machine.probes.intrinsics import load32, load64, store8, store64
-from labkit.vm.machine.probes.walk import (
-    FRAME_MASK,
-    LARGE,
-    WALK_FAULT,
-    WALK_LARGE,
-    _entry32,
-    _entry64,
-    translate,
-)
+from labkit.vm.machine.probes.tlb import drop_faulted, lookup, peek
+from labkit.vm.machine.probes.walk import WALK_FAULT, WALK_LARGE, WALK_USER, WALK_WRITABLE
 
 __all__ = [
     "CHANGES", "FORBIDDEN", "KEYS", "LEVEL", "OFF", "REGISTERS", "SIZE", "STALE", "WRITTEN", "keyed_fill",
@@ -54,24 +50,11 @@ HFLAGS_CPL = np.uint32(3)
 
 
 @njit()
-def _key(a, va):  # type: ignore[no-untyped-def]
-    """The key of a mapped page: the user and writable bits of its tables, both levels together."""
-    env = a[c.ENV]
-    if not (load32(env + U(layout.CR0)) & np.uint32(0x80000000)):
-        return U(3)
-    cr3, cr4 = U(load32(env + U(layout.CR3))), load32(env + U(layout.CR4))
-    if cr4 & np.uint32(0x20):
-        pointer = _entry64(a, (cr3 & U(0xFFFFFFE0)) + ((va >> U(27)) & U(0x18)))
-        directory = _entry64(a, (pointer & FRAME_MASK) + ((va >> U(18)) & U(0xFF8)))
-        bits = directory
-        if not (directory & LARGE):
-            bits &= _entry64(a, (directory & FRAME_MASK) + ((va >> U(9)) & U(0xFF8)))
-    else:
-        directory = _entry32(a, (cr3 & U(0xFFFFF000)) + ((va >> U(20)) & U(0xFFC)))
-        bits = directory
-        if not (directory & LARGE and cr4 & np.uint32(0x10)):
-            bits &= _entry32(a, (directory & U(0xFFFFF000)) + ((va >> U(10)) & U(0xFFC)))
-    return ((bits >> U(1)) & U(1)) | ((bits >> U(1)) & U(2))
+def _key(a, granted):  # type: ignore[no-untyped-def]
+    """The key of a mapped page: the user and writable bits of its tables, all levels of them together."""
+    if not (load32(a[c.ENV] + U(layout.CR0)) & np.uint32(0x80000000)):
+        return U(3)  # paging is off: everybody's
+    return ((granted & U(WALK_WRITABLE)) >> U(5)) | ((granted & U(WALK_USER)) >> U(3))
 
 
 @njit()
@@ -104,23 +87,27 @@ def _keyed(a, va, access, result):  # type: ignore[no-untyped-def]
     fetch, write = access == FETCH, access == WRITE
     user = (load32(a[c.ENV] + U(layout.HFLAGS)) & HFLAGS_CPL) == 3
     _set_level(unit, U(1) if user else U(0))
-    granted = translate(a, va, write, fetch, False, False)  # what the shadow rights permit, at any level
+    if fetch and a[c.ATTENTION] & U(c.ATTENTION_FLUSHING):
+        finish_flush(a, _linear_eip(a))
+    granted = peek(a, va, write, fetch)  # what the shadow rights permit, at any level
     disabled, need = U(0), U(X) if fetch else U(W) if write else U(R)
     if not (granted & U(WALK_FAULT)) and not load64(unit + U(8 * OFF)):
-        disabled = load64(unit + U(8 * REGISTERS) + (_key(a, va) << U(3)))
+        disabled = load64(unit + U(8 * REGISTERS) + (_key(a, granted) << U(3)))
     if user and not fetch and (granted & U(WALK_FAULT) or disabled & need) and _system_access(a, va):
         user, disabled = False, U(0)  # the processor's own read of a table: made at supervisor level
     if granted & U(WALK_FAULT) or disabled & need:
         if not (granted & U(WALK_FAULT)):
             _count(unit, FORBIDDEN)
-        granted = translate(a, va, write, fetch, user, True)  # the guest's own rule: which fault it is to see
+        granted = lookup(a, va, write, fetch, user)  # the guest's own rule: which fault it is to see
         if granted & U(WALK_FAULT):
             a[c.TLB_FILLS] += U(1)
+            if not fetch or va == _linear_eip(a) & U(0xFFFFF000):  # and not a fetch ahead
+                drop_faulted(a, va)
             return _refuse(a, c.Stop.PAGE_FAULT, va, U(0), granted & U(0x1F), access)
-        _count(unit, STALE)
+        _count(unit, STALE)  # hidden: the guest's TLB held older tables than it has now
         disabled = U(0)
     else:
-        granted = translate(a, va, write, fetch, False, True)
+        granted = lookup(a, va, write, fetch, False)
     if a[c.WALKED_CODE]:  # an accessed or dirty bit lies in a frame with code
         frame, a[c.WALKED_CODE] = a[c.WALKED_CODE] - U(1), U(0)
         return _refuse(a, c.Stop.CODE_WRITE, va, frame << U(12), U(0), access)

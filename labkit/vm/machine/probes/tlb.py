@@ -38,7 +38,7 @@ from labkit.vm.machine.probes.walk import (
     translate,
 )
 
-__all__ = ["drop_faulted", "flushed", "forget", "load", "look", "lookup", "save"]
+__all__ = ["drop_faulted", "flushed", "forget", "load", "look", "lookup", "peek", "save"]
 
 U = np.uint64
 PG, WP, PAE = np.uint32(0x80000000), np.uint32(0x10000), np.uint32(0x20)
@@ -135,6 +135,21 @@ def look(a, va):  # type: ignore[no-untyped-def]
         if found:
             return _granted(a, found, False)
     return translate(a, va, False, False, False, False)
+
+
+@njit()
+def peek(a, va, write, fetch):  # type: ignore[no-untyped-def]
+    """`lookup` for a supervisor, without side effects."""
+    if a[c.TLB] == 0:
+        return translate(a, va, write, fetch, False, False)
+    _notice(a)
+    if load32(a[c.ENV] + U(layout.CR0)) & PG:
+        found = _entry_of(a, va >> U(12))
+        if found and (found & U(WALK_EXECUTE) or not fetch):
+            granted = _granted(a, found, False)
+            if granted & U(WALK_WRITE) or not write:
+                return granted
+    return translate(a, va, write, fetch, False, False)
 
 
 @njit()
