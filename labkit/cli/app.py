@@ -250,6 +250,36 @@ def bench_keys(
     return keys(accesses=accesses, as_json=json)
 
 
+@bench.command(name="lockstep")
+def bench_lockstep(
+    guest: Annotated[str, typer.Argument(help="A guest's name.")],
+    every: Annotated[str, typer.Option(metavar="INSTRUCTIONS", help="Compare so often.")] = "1M",
+    first: Annotated[
+        str, typer.Option("--from", metavar="INSTRUCTIONS", help="The first point that is compared.")
+    ] = "0",
+    limit: Annotated[str | None, typer.Option("--for", metavar="INSTRUCTIONS", help="The last one.")] = None,
+    until_text: Annotated[
+        str | None, typer.Option(metavar="STR", help="The end is when the console has printed this.")
+    ] = None,
+    say: Annotated[
+        str | None, typer.Option("--input", metavar="STR", help="Typed once it has; the next such text is the end.")
+    ] = None,
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="Guest memory: 128M, 1G, ...")] = "128M",
+    append: Annotated[str, typer.Option(metavar="STR", help="Added to the kernel's command line.")] = "",
+    json: Json = False,
+) -> int:  # fmt: skip
+    """Both engines in lockstep: registers and RAM are compared at the same points; the first difference is located."""
+    from labkit.bench.lockstep import Plan
+    from labkit.cli.lockstep import lockstep
+    from labkit.cli.values import count, keystrokes, size
+
+    plan = Plan(
+        0 if first == "0" else count(first), count(every), None if limit is None else count(limit),
+        (until_text or "").encode(), keystrokes(say) if say else b"",
+    )  # fmt: skip
+    return lockstep(guest, plan, memory=size(memory), append=append, as_json=json)
+
+
 @bench.command(name="trace")
 def bench_trace(rounds: Rounds = 3, json: options.Json = False) -> int:
     """Every instruction and reference of a Linux boot, beside Python hooks and QEMU's instruction log."""

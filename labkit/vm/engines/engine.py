@@ -106,7 +106,8 @@ class BinaryTranslator:
             self._counts["hidden faults"] += 1
             return self._step() if self._cache.release_written() else None
         if reason == Reason.STALE:
-            for eip in (registers.eip, registers.eip + 4095 & 0xFFFFFFFF):
+            places = (registers.eip, registers.eip + 4095 & 0xFFFFFFFF)
+            for eip in places[: 1 + self._cache.crosses]:  # to ask is to fetch: it sets the accessed bit
                 if not self._cache.still(eip):
                     self._translator.drop_page(eip >> 12)
         return None

@@ -31,6 +31,7 @@ HASH_SIZE = 1 << dispatch.HASH_BITS
 HASH_MASK = HASH_SIZE - 1
 SPARE = 64
 TRANSLATOR_STOPS = (c.Stop.MISSING, c.Stop.CALLOUT, c.Stop.STALE, c.Stop.CODE_WRITE, c.Stop.MONITOR)
+BETWEEN = (c.Stop.DEADLINE, c.Stop.PAUSE, c.Stop.WINDOW)
 NO_REGISTER = dispatch.NO_REGISTER
 Reason = c.Stop
 
@@ -97,6 +98,8 @@ class TranslatedCode:
         self._seen_list = np.zeros(1 << 20, np.uint32)
         self.pages: npt.NDArray[np.uint32] = np.zeros(1 << 20, np.uint32)
         self.where = 0
+        self.crosses = False
+        """Does the guest's block that translated code has stopped before lie on two pages?"""
         self._fill_cells()
         self._core.install(
             translated_run.translated_fill, translated_run.translated_block_hook, dispatch.dispatch_hook
@@ -209,8 +212,10 @@ class TranslatedCode:
                 stop = ended
         self._leave(stop)
         processor._raise_failure()
+        due = cells[c.CLOCK] >= processor._goal  # what asks for the monitor comes after the deadline
+        if stop in BETWEEN or due:  # the other engine stops when it has fetched what comes next
+            translated.code_page(self._cells, self._core.registers.linear_eip)
         if stop in TRANSLATOR_STOPS:
-            due = cells[c.CLOCK] >= processor._goal  # what asks for the monitor comes after the deadline
             return stop, Exit(ExitKind.DEADLINE) if due else None
         return stop, exit_for(self._core, stop)
 
@@ -245,6 +250,7 @@ class TranslatedCode:
             registers.eip = self.where
         elif place >= 0:
             registers.eip = int(self.guest[place])
+            self.crosses = bool(self.flags[place] & c.TC_CROSSES)
             if self.flags[place] & c.TC_REPEATS and cells[c.TC_BLOCK] == self.BASE + place:
                 cells[c.BLOCK], cells[c.BLOCK_INFO] = registers.eip, decode.REP
 
