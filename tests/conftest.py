@@ -22,3 +22,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             if not is_fetched(name):
                 leave = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
                 leave(f"the guest {name} is not here: labkit fetch {name}")
+
+
+@pytest.fixture
+def full() -> bool:
+    """Was the whole of the long tests asked for?"""
+    return os.environ.get("LABKIT_FULL") == "1"

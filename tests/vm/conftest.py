@@ -6,7 +6,6 @@
 `LABKIT_FULL=1` makes the long tests as long as they are meant to be; by default they are cut to a fraction.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -116,9 +115,3 @@ def bare() -> Bare:
 @pytest.fixture
 def make_bare() -> Callable[..., Bare]:
     return Bare
-
-
-@pytest.fixture
-def full() -> bool:
-    """Was the whole of the long tests asked for?"""
-    return os.environ.get("LABKIT_FULL") == "1"

@@ -15,7 +15,7 @@ The guest's execution points are those of the other engine: the clock counts the
 
 from labkit.vm.engines.translator import Translator
 from labkit.vm.machine.exit import Exit, ExitKind
-from labkit.vm.machine.processor import Processor
+from labkit.vm.machine.processor import NEVER, Processor
 from labkit.vm.machine.registers import CS
 from labkit.vm.machine.translated_code import Reason, TranslatedCode
 
@@ -49,8 +49,9 @@ class BinaryTranslator:
     def run(self, deadline: int, pause: int) -> Exit:
         """Go on until a deadline or an exit."""
         processor = self._processor
+        processor.advanced = NEVER
         while True:
-            clock = processor.clock
+            clock, deadline = processor.clock, min(deadline, processor.advanced)
             if clock >= deadline:
                 return Exit(ExitKind.DEADLINE)
             if clock >= pause:

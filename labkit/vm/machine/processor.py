@@ -71,6 +71,8 @@ class Processor:
         self.in_hook = False
         self.counts = dict.fromkeys(COUNTED, 0)
         self._goal = NEVER
+        self.advanced = NEVER
+        """The earliest deadline that a port access has asked for; an engine that runs in parts starts it anew."""
         self._tries = (-1, 0)  # clock, how often a deadline inside the same block was tried there
         self._failed: BaseException | None = None
         self._mapped: set[int] = set()
@@ -181,6 +183,7 @@ class Processor:
         """From inside a port access: stop no later than at `clock`."""
         cells = self.cells
         self._goal = min(self._goal, clock)
+        self.advanced = min(self.advanced, clock)
         if clock < cells[c.DEADLINE]:
             cells[c.DEADLINE] = clock
             cells[c.LIMIT] = min(cells[c.LIMIT], clock)
