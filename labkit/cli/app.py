@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from labkit.cli import options, recordings
+from labkit.cli import engine_bench, options, recordings
 
 __all__ = ["command"]
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 bench = typer.Typer(help="Measure labkit beside something else.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(bench, name="bench")
 recordings.add_to(app)
+engine_bench.add_to(bench)
 
 Rounds = Annotated[int, typer.Option(min=1, max=99, help="Repetitions; medians are shown.")]
 
@@ -94,9 +95,8 @@ def run(
     ] = None,
     engine: Annotated[
         str,
-        typer.Option(metavar="hw|bt", help="Hardware assistance, or binary translation of the kernel: for our own "
-                     "programs and the teaching kernel. Linux is experimental under bt: it reaches its shell, but "
-                     "its state is not yet equal to the hw engine's."),
+        typer.Option(metavar="hw|bt", help="Hardware assistance, or binary translation of the kernel, to the same "
+                     "state at every point (labkit bench lockstep)."),
     ] = "hw",
     screen: Annotated[bool, typer.Option("--screen", help="Print the VGA text screen at the end.")] = False,
     json: options.Json = False,
@@ -248,36 +248,6 @@ def bench_keys(
     from labkit.cli.bench import keys
 
     return keys(accesses=accesses, as_json=json)
-
-
-@bench.command(name="lockstep")
-def bench_lockstep(
-    guest: Annotated[str, typer.Argument(help="A guest's name.")],
-    every: Annotated[str, typer.Option(metavar="INSTRUCTIONS", help="Compare so often.")] = "1M",
-    first: Annotated[
-        str, typer.Option("--from", metavar="INSTRUCTIONS", help="The first point that is compared.")
-    ] = "0",
-    limit: Annotated[str | None, typer.Option("--for", metavar="INSTRUCTIONS", help="The last one.")] = None,
-    until_text: Annotated[
-        str | None, typer.Option(metavar="STR", help="The end is when the console has printed this.")
-    ] = None,
-    say: Annotated[
-        str | None, typer.Option("--input", metavar="STR", help="Typed once it has; the next such text is the end.")
-    ] = None,
-    memory: Annotated[str, typer.Option(metavar="SIZE", help="Guest memory: 128M, 1G, ...")] = "128M",
-    append: Annotated[str, typer.Option(metavar="STR", help="Added to the kernel's command line.")] = "",
-    json: Json = False,
-) -> int:  # fmt: skip
-    """Both engines in lockstep: registers and RAM are compared at the same points; the first difference is located."""
-    from labkit.bench.lockstep import Plan
-    from labkit.cli.lockstep import lockstep
-    from labkit.cli.values import count, keystrokes, size
-
-    plan = Plan(
-        0 if first == "0" else count(first), count(every), None if limit is None else count(limit),
-        (until_text or "").encode(), keystrokes(say) if say else b"",
-    )  # fmt: skip
-    return lockstep(guest, plan, memory=size(memory), append=append, as_json=json)
 
 
 @bench.command(name="trace")
