@@ -98,6 +98,11 @@ def run(
         typer.Option(metavar="hw|bt", help="Hardware assistance, or binary translation of the kernel, to the same "
                      "state at every point (labkit bench lockstep)."),
     ] = "hw",
+    protection: Annotated[
+        str,
+        typer.Option(metavar="WAY", help="How privilege levels are kept apart: paging (the default) or keyed-paging; "
+                     "for rings: shadow-keys (the default), purge, entry-per-level, or none. --json has the counts."),
+    ] = "",
     screen: Annotated[bool, typer.Option("--screen", help="Print the VGA text screen at the end.")] = False,
     json: options.Json = False,
 ) -> int:  # fmt: skip
@@ -117,7 +122,7 @@ def run(
         guest=guest, kernel=kernel, initrd=initrd, at=at, append=append, disks=disk or [], memory=memory,
         firmware_path=firmware_path, until_text=until_text, say=say, input_after=input_after, limit=limit,
         clock=clock, terminal=at_terminal() and not json, keys=keys, keys_after=keys_after,
-        until_screen=until_screen, engine=engine,
+        until_screen=until_screen, engine=engine, protection=protection,
     )  # fmt: skip
     return run_guest(request, screen=screen, as_json=json)
 

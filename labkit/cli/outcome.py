@@ -39,6 +39,8 @@ class Outcome:
     keys_typed: bool = True
     translator: Mapping[str, int] = field(default_factory=dict)
     """What a binary translator has counted; empty for another engine."""
+    protection: Mapping[str, int | str] = field(default_factory=dict)
+    """How privilege levels were kept apart, and what that has cost; empty for plain paging."""
 
     @property
     def mips(self) -> float:
@@ -67,6 +69,8 @@ class Outcome:
         }
         if self.translator:
             shown["translator"] = dict(sorted(self.translator.items()))
+        if self.protection:
+            shown["protection"] = dict(self.protection)
         if self.screen is not None:
             shown["screen"] = self.screen
         return shown
@@ -81,6 +85,10 @@ class Outcome:
         )
         line = cost if self.reason == "instructions" else f"{self.message or self.reason} ({cost})"
         counted = ", ".join(f"{count:,} {name}" for name, count in self.translator.items())
+        if self.protection:
+            kept = ("level_changes", "refills", "key_register_writes", "purges")
+            told = (f"{self.protection[name]:,} {name.replace('_', ' ')}" for name in kept if name in self.protection)
+            counted = f"protection by {self.protection['way']}: {', '.join(told)}"
         return f"{line}\n{counted}" if counted else line
 
     def shortfall(self) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.cli.errors import CommandError
+from labkit.cli.protection import PROTECTIONS
 from labkit.cli.values import address, count, keystrokes, size
 from labkit.vm.machine.devices.scancodes import text_to_set1
 
@@ -48,6 +49,8 @@ class Request:
     """A person types."""
     engine: str = "hw"
     """How the guest is run."""
+    protection: str = ""
+    """How its privilege levels are kept apart (protection.py); empty: as the guest expects."""
 
     @classmethod
     def parse(
@@ -55,7 +58,7 @@ class Request:
         disks: list[Path], memory: str, firmware_path: bool, until_text: str | None, say: str | None,
         input_after: str | None, limit: str | None, clock: str | None, terminal: bool,
         keys: str | None = None, keys_after: str | None = None, until_screen: str | None = None,
-        engine: str = "hw",
+        engine: str = "hw", protection: str = "",
     ) -> "Request":  # fmt: skip
         """Raises CommandError where the options do not go together or name what is not there."""
         if (guest is None) == (kernel is None):
@@ -82,6 +85,8 @@ class Request:
             raise CommandError(
                 f"--engine {engine!r} is not known; it is hw (hardware assistance) or bt (binary translation)"
             )
+        if protection and protection not in PROTECTIONS:
+            raise CommandError(f"--protection {protection!r} is not known; it is {', '.join(PROTECTIONS)}")
         for disk in disks:
             _check_disk(disk)
         return cls(
@@ -90,7 +95,7 @@ class Request:
             until=_bytes(until_text), say=keystrokes(say or ""), after=_bytes(input_after),
             keys=_scancodes(keys or ""), keys_after=keys_after or "", until_screen=until_screen or "",
             limit=count(limit) if limit is not None else None, clock=clock, interactive=interactive,
-            engine=engine,
+            engine=engine, protection=protection,
         )  # fmt: skip
 
     @property

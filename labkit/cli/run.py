@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, BinaryIO, Protocol
 
+from labkit.cli import protection
 from labkit.cli.console import Conversation, Serial, Stream
 from labkit.cli.errors import CommandError, complain
 from labkit.cli.fetch import obtain
@@ -32,6 +33,11 @@ class Ground(Protocol):
     @property
     def translator(self) -> Mapping[str, int]:
         """What a binary translator has counted; empty for another engine."""
+        ...
+
+    @property
+    def protection(self) -> Mapping[str, int | str]:
+        """How privilege levels were kept apart, and what that has cost; empty for plain paging."""
         ...
 
     @property
@@ -86,6 +92,11 @@ class PhysicalGround:
     def translator(self) -> Mapping[str, int]:
         """What a binary translator has counted; empty for another engine."""
         return {name: count for name, count in getattr(self._monitor.engine, "counts", {}).items() if count}
+
+    @property
+    def protection(self) -> Mapping[str, int | str]:
+        """How privilege levels were kept apart, and what that has cost; empty for plain paging."""
+        return protection.counts(self._machine, self._monitor.engine)
 
     @property
     def printed(self) -> bytes:
@@ -153,7 +164,7 @@ def perform(request: Request, ground: Ground, *, screen: bool, out: BinaryIO | N
         request, ground.engine, "interrupted" if interrupts.caught() else reason, message, instructions,
         seconds, ground.exits, ram, registers, ground.printed, ground.screen() if screen else None,
         text_seen=talk.done, input_typed=talk.said, reader_left=bool(stream and stream.broken),
-        screen_seen=watch.seen, keys_typed=watch.typed, translator=ground.translator,
+        screen_seen=watch.seen, keys_typed=watch.typed, translator=ground.translator, protection=ground.protection,
     )  # fmt: skip
 
 
@@ -194,6 +205,10 @@ def _image(request: Request) -> tuple[Any, str]:
 
 def _engine(request: Request, machine: Any) -> Any:
     """The engine that was asked for, as the monitor wants it."""
+    if machine.processor.mmu == "keys":
+        if request.engine != "hw":
+            raise CommandError("binary translation is of x86 kernels: leave --engine out for a protection unit's guest")
+        return protection.engine_for(request.protection, machine)
     if request.engine == "hw":
         return request.engine
     from labkit.vm.engines import BinaryTranslator
@@ -222,7 +237,8 @@ def _prepare(request: Request) -> tuple[Request, PhysicalGround]:
         from labkit.vm.monitor import Monitor
 
         announce()
-        machine = Machine(memory=request.memory, clock=request.clock, disks=request.disks)
+        mmu = protection.mmu_for(request.protection, image)
+        machine = Machine(memory=request.memory, clock=request.clock, disks=request.disks, mmu=mmu)
         machine.load(image)
         return request, PhysicalGround(machine, Monitor(machine, engine=_engine(request, machine)))
     except (OSError, ValueError, RuntimeError) as error:

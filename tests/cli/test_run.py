@@ -40,6 +40,7 @@ class ToyGround:
         self.printed = b""
         self.exits = {"io": 3}
         self.translator: dict[str, int] = {}
+        self.protection: dict[str, int | str] = {}
         self.stopped = ""
         self._greeting, self._end, self._before_end = greeting, end, before_end
 

@@ -40,7 +40,7 @@ class GuestRecipe:
     firmware_path: bool = False
 
     def source(self) -> Rerun:
-        """The run. Raises `GuestError`."""
+        """The run. Raises `GuestError`, `TraceError`."""
         return Rerun(self._machine, self.until)
 
     def _machine(self) -> Machine:
@@ -48,6 +48,8 @@ class GuestRecipe:
         image = guests.boot(
             self.guest, memory=self.memory, append=self.append, firmware_path=self.firmware_path
         )
+        if image.mmu:
+            raise TraceError(f"{self.guest} runs with a protection unit, of which there is no trace")
         machine.load(image)
         return machine
 
