@@ -52,7 +52,7 @@ def test_fifty_steps_and_fifty_steps_back_by_key(lab_page):
         lab.page.keyboard.press("ArrowLeft")
     wait_for_clock(lab, here)
     assert re.sub(r"[±\s]|was [0-9a-f ]{9}", "", registers.inner_text()) == shown
-    for key in "abxdd?zy":  # what JupyterLab would take for commands
+    for key in "abxdd?zyqjkhBW":  # what JupyterLab would take for commands
         lab.page.keyboard.press(key)
     assert lab.cell_count() == cells
     assert lab.page.evaluate("document.activeElement.closest('.lkd') !== null")
@@ -72,7 +72,7 @@ def test_a_breakpoint_by_click_stops_a_run(lab_page):
     lab.page.keyboard.press("Home")
     wait_for_clock(lab, 0)
     lab.page.keyboard.press("]")
-    lab.page.get_by_text("stopped: at").wait_for()
+    lab.page.get_by_text("stopped before").wait_for()
     assert lab.page.locator(".lkd .code li.next .ad").inner_text() == address
     assert lab.page.locator(".lkd .code li.next .bp").get_attribute("aria-pressed") == "true"
 
@@ -127,6 +127,49 @@ def test_fields_and_clicks_leave_the_keys_to_the_debugger(lab_page):
         assert lab.page.evaluate("document.activeElement.closest('.rg') !== null")
         assert lab.page.get_by_text("eax is 0000 1234").count() == 0 or accept
     lab.page.get_by_text("eax is 0000 1234").wait_for()
+
+
+def test_stops_are_written_shown_met_and_taken_away(lab_page):
+    lab = opened(lab_page)
+    keyboard, chips = lab.page.keyboard, lab.page.locator(".lkd .chips")
+    lab.page.locator(".lkd").focus()
+    keyboard.press("s")
+    keyboard.type("edi")
+    keyboard.press("Enter")
+    chips.get_by_text("when edi changes").wait_for()
+    keyboard.press("]")
+    lab.page.get_by_text("stopped when edi changes").wait_for()
+    assert lab.page.locator(".lkd .rg tr.ch th").get_by_text("edi", exact=True).count() == 1
+    chips.get_by_role("button", name="do not stop when edi changes").click()
+    chips.get_by_text("no stops yet").wait_for()
+    lab.page.locator(".lkd .mem i").nth(20).click()
+    lab.page.get_by_role("button", name="stop when written").click()
+    chips.get_by_text("is written").wait_for()
+    lab.page.locator(".lkd select").select_option("port out")
+    keyboard.press("Shift+B")
+    chips.get_by_text("at port out").wait_for()
+    assert lab.page.get_by_role("button", name="stop at it").get_attribute("aria-pressed") == "true"
+    keyboard.press("s")
+    keyboard.type("nowhere at all")
+    keyboard.press("Enter")
+    lab.page.get_by_text("stop at 'nowhere at all'?").wait_for()
+
+
+def test_a_fork_in_one_view_is_said_in_the_other(lab_page):
+    lab = opened(lab_page, cells=[BOOT, "Debugger(timeline)"])
+    lab.page.locator(".lkd").nth(1).wait_for()
+    one, other = lab.page.locator(".lkd").nth(0), lab.page.locator(".lkd").nth(1)
+    one.locator(".mem i").first.dblclick()
+    lab.page.keyboard.type("90 90")
+    lab.page.keyboard.press("Enter")
+    one.get_by_text("90 90 from here on").wait_for()
+    assert one.locator(".mem i").nth(1).inner_text() == "90"
+    other.get_by_text("another view has forked this history").wait_for()
+    other.get_by_role("button", name="show the other").click()
+    other.get_by_text("a fork is shown").wait_for()
+    assert other.locator(".mem i").first.inner_text() == "90"
+    lab.page.keyboard.press("f")
+    other.get_by_text("shown is the history before it").wait_for()
 
 
 def test_the_console_answers(lab_page):
@@ -205,7 +248,8 @@ def test_names_roles_focus_and_contrast(lab_page, theme):
     root = lab.page.locator(".lkd")
     assert root.get_attribute("role") == "application"
     for role, name in (
-        ("toolbar", "moving in time"), ("radiogroup", "speed"), ("slider", "position in the history"),
+        ("toolbar", "moving in time"), ("toolbar", "places to go to and to stop at"), ("list", "what runs stop at"),
+        ("radiogroup", "speed"), ("slider", "position in the history"),
         ("button", "step"), ("button", "run"), ("radio", "speed 1: 1 a second"), ("list", "instructions"),
         ("textbox", "type to the guest's serial console"), ("combobox", "kind of event to step to"),
     ):  # fmt: skip

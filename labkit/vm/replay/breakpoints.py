@@ -50,18 +50,22 @@ class Breakpoint:
 
 @dataclass(frozen=True, slots=True)
 class Watchpoint:
-    """Stop after a store to `size` bytes at a linear address, or after a change of a register."""
+    """Stop after a store to `size` bytes at a linear address, or after a change of a register.
+
+    `physical` is where the bytes lie; None: where the address leads from the place at which a search begins.
+    """
 
     linear: int = 0
     size: int = 0
     register: str = ""
+    physical: int | None = field(default=None, compare=False)
 
     @classmethod
-    def memory(cls, linear: int, size: int = 4) -> "Watchpoint":
+    def memory(cls, linear: int, size: int = 4, physical: int | None = None) -> "Watchpoint":
         """Stores to 1..4096 bytes that lie on one page. Raises `TimelineError` otherwise."""
         if not 0 <= index(linear) <= HIGHEST or index(size) < 1 or linear % 4096 + size > 4096:
             raise TimelineError(f"watchpoint of {size} bytes at {linear:x}: give bytes on one page")
-        return cls(linear, size)
+        return cls(linear, size, physical=physical)
 
     @classmethod
     def of_register(cls, name: str) -> "Watchpoint":
@@ -71,7 +75,8 @@ class Watchpoint:
         return cls(register=name)
 
     def __str__(self) -> str:
-        return f"register {self.register}" if self.register else f"{self.size} bytes at {self.linear:08x}"
+        bytes_ = f"{self.size} byte{'s'[: self.size != 1]}"
+        return f"register {self.register}" if self.register else f"{bytes_} at {self.linear:08x}"
 
 
 def kind_named(kind: EventKind | str) -> EventKind:

@@ -36,7 +36,7 @@ def find_any(
 def _place(what: Stopper, physical: Translate) -> int | None:
     if isinstance(what, Breakpoint) or what.register:
         return None
-    place = physical(what.linear)
+    place = physical(what.linear) if what.physical is None else what.physical
     if place is None:
         raise LookupError(what)
     return place

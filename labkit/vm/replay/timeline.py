@@ -38,6 +38,7 @@ __all__ = ["Timeline", "TimelineError"]
 OVERHEAD = 300 << 20
 """What the process needs beside checkpoints, of the budget."""
 LEAST = 64 << 20
+FORKED = " forked at "
 
 
 class Timeline:
@@ -322,7 +323,8 @@ class Timeline:
         twin = self.machine.copy()
         done = edit.edit(twin, registers or {}, memory or {})
         engine = continuing(self._engine, self.engine)
-        forked = Timeline(twin, self.budget, f"{self.name} forked at {self.cursor}", engine)
+        origin = self.name.partition(FORKED)[0]  # of a fork of a fork, too
+        forked = Timeline(twin, self.budget, f"{origin}{FORKED}{self.cursor}", engine)
         forked._engine = self._engine
         forked.breakpoints = self.breakpoints.copy()
         point = self.point

@@ -38,6 +38,8 @@ def memory(timeline: Timeline, state: State) -> Memory:
     rows = tuple(_row(timeline, (state.window + 16 * i) & MASK, marks) for i in range(ROWS))
     chosen = state.memory is not None
     selected = state.memory if state.memory is not None else next(iter(marks), state.window)
+    if isinstance(state.asked, int) and state.asked - state.window & MASK < 16 * ROWS:
+        selected = state.asked
     return Memory("from the address given" if chosen else "follows what is accessed", rows, selected)
 
 

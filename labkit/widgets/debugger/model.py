@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "Answer", "Code", "CodeRow", "Console", "EventRow", "Events", "Lane", "Memory", "MemoryRow", "Phase",
-    "RegisterRow", "Registers", "Scrubber", "Stack", "StackRow", "View",
+    "RegisterRow", "Registers", "Scrubber", "Stack", "StackRow", "StopRow", "Stops", "View",
 ]  # fmt: skip
 
 
@@ -175,6 +175,24 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class StopRow:
+    """One thing that runs stop at: `key` names it to the session, `kind` is "break", "watch" or "event"."""
+
+    key: str
+    kind: str
+    words: str
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stops:
+    """What runs stop at, and in words how many more there are than shown."""
+
+    rows: tuple[StopRow, ...]
+    more: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """The debugger at one point of a timeline."""
 
@@ -192,6 +210,9 @@ class View:
     events: Events
     console: Console
     scrubber: Scrubber
+    stops: Stops
+    other: str = ""
+    """What is to be said of the other history, where a fork has made one; empty where there is none."""
     answer: Answer | None = None
     message: str = ""
     message_kind: str = ""

@@ -8,6 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from labkit.vm.replay import Breakpoint, Timeline
+from labkit.widgets.debugger import calls
+from labkit.widgets.debugger.calls import Call
+from labkit.widgets.debugger.stops import words
 
 if TYPE_CHECKING:
     from labkit.widgets.debugger.session import Session
@@ -31,7 +34,9 @@ class Runner:
         self._slice = 100_000
         self._live = False
         self._fast = False
+        self._direction = 1
         self._target: Breakpoint | None = None
+        self._call: Call | None = None
         self._printed = 0
         self._quiet_since: float | None = None
         self._deadline = 0.0
@@ -48,22 +53,43 @@ class Runner:
         session = self._session
         session.moving()
         self._live = session.timeline.cursor == session.timeline.end
-        self._fast = False
+        self._fast, self._direction, self._call = False, 1, None
         self._quiet_since = None
         session.state = replace(session.state, running=True)
 
-    def begin_fast(self) -> None:
-        """Run to the next breakpoint, as fast as it goes."""
+    def begin_fast(self, direction: int = 1) -> None:
+        """Run to the next breakpoint, or to the one before, as fast as it goes."""
         self.begin()
-        self._fast = True
+        self._fast, self._direction = True, direction
+        self._live = self._live and direction > 0
 
     def begin_to(self, address: int) -> None:
         """Run to the next time at an address."""
-        target = Breakpoint.at(address)
+        self._aim(Breakpoint.at(address))
+        self.begin_fast()
+
+    def _aim(self, target: Breakpoint) -> None:
+        """A breakpoint for this run only, where there is none like it."""
+        self._target = None
         if target not in self._session.timeline.breakpoints:
             self._session.timeline.breakpoints.add(target)
             self._target = target
-        self.begin_fast()
+
+    def begin_over(self) -> bool:
+        """Run until the call that is next has returned; False where no call is next."""
+        return self._begin_call(calls.call_next(self._session.timeline), 1)
+
+    def begin_back_over(self) -> bool:
+        """Run back to before the call that has just returned; False where none has."""
+        return self._begin_call(calls.call_done(self._session.timeline), -1)
+
+    def _begin_call(self, call: Call | None, direction: int) -> bool:
+        if call is None:
+            return False
+        self._aim(call.target)
+        self.begin_fast(direction)
+        self._call = call
+        return True
 
     def begin_typed(self) -> None:
         """Let the guest answer what was typed: until it has been quiet for a while."""
@@ -83,6 +109,7 @@ class Runner:
         if self._target is not None:
             session.timeline.breakpoints.remove(self._target)
             self._target = None
+        self._call = None
 
     def stop(self, message: str = "") -> None:
         """Pause here."""
@@ -123,6 +150,14 @@ class Runner:
         timeline, session = self._session.timeline, self._session
         if self._live:
             self._advance(MILLION_A_SECOND)
+            return
+        if timeline.breakpoints:  # it may stop on the way to the event
+            there, kind = timeline.cursor, session.state.filter or None
+            event = timeline.step_event(kind, +1)
+            far = timeline.end if event is None else timeline.cursor
+            timeline.seek(there)
+            if not self._hit(timeline, far) and event is None:
+                self.stop("no more events in this history")
         elif timeline.step_event(session.state.filter or None, +1) is None:
             self.stop("no more events in this history")
 
@@ -131,27 +166,41 @@ class Runner:
         if self._live:
             self._lengthen(timeline, count)
             return
-        limit = min(timeline.cursor + count, timeline.end)
-        if self._hit(timeline, limit):
+        far = timeline.end if self._direction > 0 else timeline.start
+        limit = timeline.cursor + count * self._direction
+        limit = min(limit, far) if self._direction > 0 else max(limit, far)
+        if self._hit(timeline, limit) or timeline.cursor != far:
             return
-        if timeline.cursor < timeline.end:
-            return
-        if self._target is not None:
+        if self._target is not None or self._direction < 0:
             timeline.seek(self._session.state.before_clock)
-            self.stop("that address is not reached between here and the end of the history")
+            self.stop(self._missed())
             return
         unmet = "no breakpoint was met: " if timeline.breakpoints else ""
         self.stop(f"{unmet}the history ends here; run again, and the guest goes on")
 
+    def _missed(self) -> str:
+        """What is said where the run came to nothing; the cursor is back where it began."""
+        if self._call is not None:
+            begun = self._direction < 0
+            return "that call began before the history" if begun else "that call does not return in this history"
+        if self._target is not None:
+            return "that address is not reached between here and the end of the history"
+        return "no breakpoint was met before this point"
+
     def _hit(self, timeline: Timeline, limit: int) -> bool:
-        """Go to `limit`, or to a breakpoint before it."""
+        """Go to `limit`, or to a breakpoint before it; True where that ends the run."""
         if not timeline.breakpoints:
             timeline.seek(limit)
             return False
-        hit = timeline.run_to(direction=+1, limit=limit - timeline.cursor)
+        hit = timeline.run_to(direction=self._direction, limit=abs(limit - timeline.cursor))
         if hit is None:
             return False
-        self.stop(f"stopped: {hit}")
+        if self._call is not None and hit.what == self._call.target:
+            if not self._call.holds(timeline):
+                return False  # the same code, in a deeper call
+            self.stop()
+            return True
+        self.stop(f"stopped {words(hit.what)}")
         return True
 
     def _lengthen(self, timeline: Timeline, count: int) -> None:

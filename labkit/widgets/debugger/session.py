@@ -6,27 +6,31 @@ Whatever goes wrong in a command becomes the view's message; the session goes on
 import gc
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from labkit.vm.machine.state import GENERAL
 from labkit.vm.monitor import EventKind
-from labkit.vm.replay import Timeline
+from labkit.vm.replay import Breakpoint, Timeline, Watchpoint
 from labkit.vm.replay.search import Write
 from labkit.widgets.debugger.code import linear_eip
 from labkit.widgets.debugger.command import Command, CommandError, parse
+from labkit.widgets.debugger.edits import byte_values, register_value
 from labkit.widgets.debugger.events import Marks
+from labkit.widgets.debugger.histories import Histories
+from labkit.widgets.debugger.memory import memory
 from labkit.widgets.debugger.model import Answer, View
+from labkit.widgets.debugger.places import MASK, address
 from labkit.widgets.debugger.running import Runner
 from labkit.widgets.debugger.state import SPEEDS, Access, State
+from labkit.widgets.debugger.stops import parse_stop, remove, toggle, watch
 from labkit.widgets.debugger.view import look, settle
 from labkit.widgets.debugger.words import hex32, parse_number
 from labkit.widgets.notation import decimal
+from labkit.widgets.progress import busy
 
 __all__ = ["Session"]
 
-MASK = 0xFFFFFFFF
-REGISTERS = (*GENERAL, "eip", "eflags", "cr0", "cr2", "cr3", "cr4")
-EDITABLE = (*GENERAL, "eip", "eflags")
 
 
 class Session:
@@ -35,12 +39,13 @@ class Session:
     def __init__(self, timeline: Timeline, places: Mapping[str, int] | None = None) -> None:
         if not isinstance(timeline, Timeline):
             raise TypeError(f"{timeline!r} is no timeline: give one, such as Timeline.boot('teaching')")
-        self.timeline = timeline
+        self.histories = Histories(timeline)
         self.state = State(places={name: int(place) for name, place in (places or {}).items()})
         self.marks = Marks()
         self.runner = Runner(self)
         self.seq = 0
-        self.on_fork: list[Callable[[], None]] = []
+        self.on_busy: Callable[[str], None] = lambda _: None
+        """Told what takes long, in words, while a command is carried out."""
         self._commands: dict[str, Callable[[Command], None]] = {
             "step": self._step, "back": self._back,
             "event": self._event, "previous_event": self._previous_event,
@@ -48,9 +53,16 @@ class Session:
             "start": self._start, "end": self._end, "breakpoint": self._breakpoint,
             "next_stop": self._next_stop, "previous_stop": self._previous_stop, "memory": self._memory,
             "writer": self._writer, "register_writer": self._register_writer, "type": self._type,
+            "stop": self._stop, "unstop": self._unstop, "watch": self._watch, "stop_event": self._stop_event,
+            "over": self._over, "back_over": self._back_over, "switch": self._switch,
             "edit": self._edit, "filter": self._filter, "screen": self._screen, "look": lambda _: None,
         }  # fmt: skip
         self.follow()
+
+    @property
+    def timeline(self) -> Timeline:
+        """The history that is shown."""
+        return self.histories.shown
 
     # --- in and out
 
@@ -71,7 +83,7 @@ class Session:
 
     def view(self) -> View:
         """What there is to see now."""
-        self.state = settle(self.timeline, self.state)
+        self.state = settle(self.timeline, replace(self.state, other=self.histories.words))
         return look(self.timeline, self.state, self.marks)
 
     def tell(self, message: str, kind: str = "error") -> None:
@@ -97,7 +109,7 @@ class Session:
         timeline = self.timeline
         self.state = replace(
             self.state, before=timeline.registers, before_clock=timeline.cursor,
-            done=None, accesses=(), answer=None,
+            done=None, accesses=(), answer=None, asked=None,
         )  # fmt: skip
 
     def arrived(self) -> None:
@@ -203,6 +215,14 @@ class Session:
                 "(c010 4a1fh), a symbol, an event (page fault) or a name under the scrubber"
             ) from None
 
+    def _over(self, command: Command) -> None:
+        if not self.runner.begin_over():
+            self._step(command)
+
+    def _back_over(self, command: Command) -> None:
+        if not self.runner.begin_back_over():
+            self._back(command)
+
     # --- running
 
     def _run(self, _: Command) -> None:
@@ -224,50 +244,58 @@ class Session:
 
     def _previous_stop(self, _: Command) -> None:
         self._need_breakpoints()
-        self.moving()
-        if self.timeline.run_to(direction=-1) is None:
-            self.timeline.seek(self.state.before_clock)
-            self.tell("no breakpoint was met before this point", "note")
-        self.arrived()
+        self.runner.begin_fast(-1)
 
     def _need_breakpoints(self) -> None:
         if not self.timeline.breakpoints:
-            raise CommandError("there is no breakpoint yet: click left of an instruction, or press b")
+            raise CommandError("there is no breakpoint yet: click left of an instruction, or write one after 'stop at'")
 
     def _breakpoint(self, command: Command) -> None:
         address = linear_eip(self.timeline.registers) if command.to is None else command.to & MASK
         self.timeline.breakpoints.toggle(address)
 
+    def _stop(self, command: Command) -> None:
+        if not command.text.strip():
+            raise CommandError("stop at what? Write an address, a register, an event, or 'write' and an address")
+        what = parse_stop(self.timeline, command.text, partial(address, self.timeline))
+        self.tell(toggle(self.timeline, what), "note")
+
+    def _unstop(self, command: Command) -> None:
+        remove(self.timeline, command.text)
+
+    def _watch(self, command: Command) -> None:
+        """Stop when the register is written, or the byte; by default what was asked about last."""
+        asked = command.name or self.state.asked if command.to is None else command.to & MASK
+        if asked is None:
+            asked = memory(self.timeline, self.state).selected
+        what = Watchpoint.of_register(asked) if isinstance(asked, str) else watch(self.timeline, asked, 1)
+        self.tell(toggle(self.timeline, what), "note")
+
+    def _stop_event(self, command: Command) -> None:
+        kind = command.name or self.state.filter
+        if not kind:
+            raise CommandError("stop at which events? Choose a kind first")
+        self.tell(toggle(self.timeline, Breakpoint.event(kind)), "note")
+
     # --- looking
 
     def _memory(self, command: Command) -> None:
-        text = command.text.strip()
-        self.state = replace(self.state, memory=self._address(text) if text else None, answer=None)
-        if text and self.timeline.read(self.state.memory or 0, 1) is None:
-            self.tell(f"{hex32(self.state.memory or 0)} is not mapped here", "note")
-
-    def _address(self, text: str) -> int:
-        if text.lower() in REGISTERS:
-            return int(getattr(self.timeline.registers, text.lower()))
-        try:
-            return parse_number(text, 16) & MASK
-        except ValueError:
-            symbol = self.timeline.address_of(text)
-            if symbol is not None:
-                return symbol
-            raise CommandError(
-                f"address {text!r}: write it in hexadecimal, or name a register or a symbol"
-            ) from None
+        at = address(self.timeline, command.text) if command.text.strip() else None
+        self.state = replace(self.state, memory=at, answer=None, asked=None)
+        if at is not None and self.timeline.read(at, 1) is None:
+            self.tell(f"{hex32(at)} is not mapped here", "note")
 
     def _writer(self, command: Command) -> None:
-        address = (self.state.window if command.to is None else command.to) & MASK
-        write = self.timeline.last_writer(address, 1)
-        self._answer(hex32(address), write)
+        at = (self.state.window if command.to is None else command.to) & MASK
+        self.state = replace(self.state, asked=at)
+        write = self.timeline.last_writer(at, 1, busy("the index of writes is made", self.timeline.end, self.on_busy))
+        self._answer(hex32(at), write)
 
     def _register_writer(self, command: Command) -> None:
         name = command.name
         if name not in GENERAL:
             raise CommandError(f"the history of {name!r} is not kept: ask for {', '.join(GENERAL)}")
+        self.state = replace(self.state, asked=name)
         self._answer(name, self.timeline.last_register_writer(name))
 
     def _answer(self, what: str, write: Write | None) -> None:
@@ -296,27 +324,39 @@ class Session:
         self.runner.begin_typed()
 
     def _edit(self, command: Command) -> None:
-        name = "eflags" if command.name == "flags" else command.name
-        if name not in EDITABLE:
-            raise CommandError(f"{command.name!r} cannot be changed: name one of {', '.join(EDITABLE)}")
-        try:
-            value = parse_number(command.text, 16)
-        except ValueError:
-            value = -1
-        if not 0 <= value <= MASK:
-            raise CommandError(f"{command.name} = {command.text!r}: write up to eight hexadecimal digits")
+        registers, bytes_, done = {}, {}, ""
+        if command.name:
+            name, value = register_value(command.name, command.text)
+            registers, done = {name: value}, f"{command.name} is {hex32(value)}"
+        else:
+            at = self.state.window if command.to is None else command.to & MASK
+            data = byte_values(command.text)
+            bytes_, done = {at: data}, f"{hex32(at)} holds {data.hex(' ')}"
+        fork = self.timeline.fork(registers=registers, memory=bytes_)
         self.moving()
-        self._change_to(self.timeline.fork(registers={name: value}))
-        at = decimal(self.timeline.cursor)
-        self.tell(f"forked at {at}: {command.name} is {hex32(value)} from here on", "note")
+        self._change_to(fork)
+        self.tell(f"forked at {decimal(fork.cursor)}: {done} from here on", "note")
 
     def _change_to(self, timeline: Timeline) -> None:
-        at = timeline.cursor
-        self.timeline, self.marks = timeline, Marks()
+        self.histories.forked(timeline)
+        self.marks = Marks()
         gc.collect()  # a fork that nobody looks at any more is a whole machine, tied in a circle
-        self.tell(f"forked at {decimal(at)}: a new history begins", "note")
-        for tell in self.on_fork:
-            tell()
+        self.tell(f"forked at {decimal(timeline.cursor)}: a new history begins, the old one stays as it was", "note")
+
+    def offer(self, fork: Timeline) -> None:
+        """Another view of this history has forked it, and shows the fork from now on."""
+        self.histories.offered(fork)
+        self.tell(
+            f"another view has forked this history at {decimal(fork.start)} and went over; "
+            "this view stays here, f goes over, too", "note",
+        )  # fmt: skip
+
+    def _switch(self, _: Command) -> None:
+        if not self.histories.switch():
+            raise CommandError("there is one history only: an edit, or typing in the past, makes another one")
+        self.marks = Marks()
+        self.follow()
+        self.tell(f"this is {self.timeline.name}", "note")
 
 
 def _unknown(command: Command) -> None:

@@ -49,6 +49,10 @@ class State:
     screen: bool = False
     """The VGA screen in place of the serial console."""
     answer: Answer | None = None
+    asked: int | str | None = None
+    """Whose writer was asked for last: a linear address or a register."""
+    other: str = ""
+    """What is said of the other history that there is; empty where there is none."""
     message: str = ""
     message_kind: str = ""
     places: Mapping[str, int] = field(default_factory=dict)

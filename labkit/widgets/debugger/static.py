@@ -21,10 +21,10 @@ def as_html(view: View) -> str:
             (f"Console · {escape(view.console.name)}", map(escape, view.console.lines)),
         )
     )  # fmt: skip
-    told = f"<p><em>{escape(view.message)}</em></p>" if view.message else ""
+    told = "".join(f"<p><em>{escape(said)}</em></p>" for said in (view.message, view.other) if said)
     return (
         f'<div class="labkit-debugger"><p><b>{escape(view.title)}</b> · {escape(view.status)}</p>{told}'
-        f"<p>{_history(view)}</p>{panes}"
+        f"<p>{_history(view)}</p><p>{escape(_stops(view))}</p>{panes}"
         "<p><em>A picture of the debugger: run the cell, and it moves.</em></p></div>"
     )
 
@@ -37,6 +37,11 @@ def _history(view: View) -> str:
         f'<meter value="{scrubber.at}">{scrubber.at:.1%}</meter> point {view.point} of {scrubber.start} to '
         f"{scrubber.end}{f', in {escape(here)}' if here else ''}; {lanes or 'no events'}"
     )
+
+
+def _stops(view: View) -> str:
+    rows = [f"{row.words}{f' ({row.where})' if row.where else ''}" for row in view.stops.rows]
+    return f"runs stop {'; '.join(filter(None, [*rows, view.stops.more]))}" if rows else "runs stop nowhere yet"
 
 
 def _code(view: View) -> Iterator[str]:

@@ -15,7 +15,9 @@ def as_text(view: View) -> str:
     lines = [f"{view.title} · {view.status}"]
     if view.message:
         lines.append(f"{'not done: ' if view.message_kind == 'error' else ''}{view.message}")
-    for pane in (_scrubber, _code, _registers, _memory, _stack, _events, _console):
+    if view.other:
+        lines.append(f"two histories: {view.other}")
+    for pane in (_scrubber, _stops, _code, _registers, _memory, _stack, _events, _console):
         lines += ["", *pane(view)]
     return "\n".join(line.rstrip() for line in lines)
 
@@ -28,6 +30,14 @@ def _scrubber(view: View) -> Iterator[str]:
         yield f"  {lane.name:<11} {lane.count}"
     for phase in scrubber.phases:
         yield f"  {'here ' if phase.here else '     '}{phase.name}, from {phase.clock}"
+
+
+def _stops(view: View) -> Iterator[str]:
+    yield "runs stop" if view.stops.rows else "runs stop nowhere yet"
+    for row in view.stops.rows:
+        yield f"  {row.words}  {row.where}"
+    if view.stops.more:
+        yield f"  {view.stops.more}"
 
 
 def _code(view: View) -> Iterator[str]:

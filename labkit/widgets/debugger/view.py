@@ -16,6 +16,7 @@ from labkit.widgets.debugger.memory import memory, stack, window
 from labkit.widgets.debugger.model import Code, Console, View
 from labkit.widgets.debugger.registers import registers
 from labkit.widgets.debugger.state import State
+from labkit.widgets.debugger.stops import stops
 from labkit.widgets.notation import decimal, size
 
 __all__ = ["LINES", "as_json", "look", "settle"]
@@ -44,7 +45,8 @@ def look(timeline: Timeline, state: State, marks: Marks) -> View:
         running=state.running, speed=state.speed, code=shown, registers=registers(here, state, clock),
         memory=memory(timeline, state), stack=stack(timeline, here), events=events(timeline, state, marks),
         console=_console(timeline, state), scrubber=marks.scrubber(timeline, state.places),
-        answer=state.answer, message=state.message, message_kind=state.message_kind,
+        stops=stops(timeline), other=state.other, answer=state.answer,
+        message=state.message, message_kind=state.message_kind,
     )  # fmt: skip
 
 

@@ -30,7 +30,8 @@ class Debugger(anywidget.AnyWidget):
     """A debugger on a timeline: `Debugger(timeline)` shows it at its cursor.
 
     `places` names points of the history (name -> retired instructions). Two debuggers on one timeline stay in
-    step. What can be done by hand can be done from code: `session.do({"do": "step"})`, then `refresh()`.
+    step, until one forks it: the other says so, and can go over.
+    What can be done by hand can be done from code: `session.do({"do": "step"})`, then `refresh()`.
     """
 
     _esm = _HERE / "debugger.js"
@@ -39,6 +40,7 @@ class Debugger(anywidget.AnyWidget):
 
     def __init__(self, timeline: Timeline, places: Mapping[str, int] | None = None) -> None:
         self.session = Session(timeline, places)
+        self.session.on_busy = self._busy
         self._task: asyncio.Task[None] | None = None
         self._shown: tuple[int, int, int] = (0, 0, 0)
         super().__init__()
@@ -49,7 +51,7 @@ class Debugger(anywidget.AnyWidget):
 
     @property
     def timeline(self) -> Timeline:
-        """The timeline that is shown: a fork, after an edit or after typing in the past."""
+        """The timeline that is shown: after an edit, or typing in the past, a fork of the one that was given."""
         return self.session.timeline
 
     # --- views out
@@ -65,6 +67,10 @@ class Debugger(anywidget.AnyWidget):
         timeline = self.session.timeline
         self._shown = (id(timeline), timeline.cursor, timeline.end)
         self.view = {**as_json(shown), "seq": self.session.seq}
+
+    def _busy(self, words: str) -> None:
+        """Say at once what takes long; the view follows when the command has ended."""
+        self.view = {**self.view, "message": words, "message_kind": "note"}
 
     def follow(self, leader: "Debugger | None" = None) -> None:
         """Show what somebody else has made of the timeline."""
@@ -86,11 +92,23 @@ class Debugger(anywidget.AnyWidget):
             self.send({"copy": as_html(self.session.view()) if content.get("name") == "html" else str(self)})
             self.session.do({"do": "look", "seq": content.get("seq", 0)})
         else:
+            before = self.session.timeline
             self.session.do(content)
+            self._offer(before)
         self.refresh()
         if self.session.state.running:
             self._begin_running()
         refresh_stale(self)
+
+    def _offer(self, before: Timeline) -> None:
+        """Where a command has forked: tell the other views of the history that was left."""
+        fork = self.session.timeline
+        if fork is before or fork is self.session.histories.first:
+            return
+        for one in list(_LIVE):
+            if one is not self and one.session.timeline is before and one.session.histories.other is not fork:
+                one.session.offer(fork)
+                one.refresh()
 
     def _begin_running(self) -> None:
         if self._task is not None and not self._task.done():

@@ -1,8 +1,19 @@
 """One timeline of the teaching kernel, up to its prompt, for all tests of the debugger."""
 
+import time
+
 import pytest
 
 from labkit.vm.replay import Timeline
+from labkit.widgets.debugger.session import Session
+
+
+def run_out(session: Session, seconds: float = 30) -> None:
+    """Drive the runner as the widget's task does, without waiting."""
+    deadline = time.monotonic() + seconds
+    while session.state.running:
+        assert time.monotonic() < deadline, "the run did not end"
+        session.runner.tick()
 
 
 def boot() -> Timeline:

@@ -5,7 +5,6 @@ import json
 import os
 import random
 import re
-import time
 from typing import Any
 
 from hypothesis import given, settings
@@ -15,16 +14,9 @@ from labkit.widgets.debugger.session import Session
 from labkit.widgets.debugger.static import as_html
 from labkit.widgets.debugger.text import as_text
 from labkit.widgets.debugger.view import as_json
+from tests.widgets.debugger.conftest import run_out
 
 CLICKS = int(os.environ.get("LABKIT_CLICKS", "300"))  # 10 000 take some minutes
-
-
-def run_out(session: Session, seconds: float = 30) -> None:
-    """Drive the runner as the widget's task does, without waiting."""
-    deadline = time.monotonic() + seconds
-    while session.state.running:
-        assert time.monotonic() < deadline, "the run did not end"
-        session.runner.tick()
 
 
 def facts(view):
@@ -41,7 +33,9 @@ def facts(view):
     for row in view.events.rows:
         yield from (row.point, row.kind, row.what)
     yield from view.console.lines
-    yield view.message
+    yield from (view.message, view.other, view.stops.more)
+    for row in view.stops.rows:
+        yield from (row.words, row.where)
     if view.answer:
         yield view.answer.text
 
@@ -72,8 +66,8 @@ def agree(view) -> None:
 
 def test_the_three_faces_agree(timeline):
     session = Session(timeline)
-    for command in ("step", "event", "back", "breakpoint", "next_stop", "screen"):
-        session.do({"do": command})
+    for command in ("step", "event", "back", "breakpoint", "watch", "next_stop", "over", "screen", "edit", "switch"):
+        session.do({"do": command, **({"text": "90"} if command == "edit" else {})})
         run_out(session)
         agree(session.view())
     session.do({"do": "dance"})
@@ -112,7 +106,11 @@ def click(rng: random.Random, session: Session) -> dict[str, object]:
         "writer": {"to": rng.choice([timeline.registers.esp, 0, 0xFFFFFFFF])},
         "register_writer": {"name": rng.choice(["eax", "flags", "esp", "cs"])},
         "type": {"text": rng.choice(["\n", "help\n"])},
-        "edit": {"name": rng.choice(["eax", "ebx", "flags", "eip"]), "text": rng.choice(["0", "1", "z"])},
+        "edit": {"name": rng.choice(["eax", "ebx", "flags", "eip", ""]), "text": rng.choice(["00", "1", "z"])},
+        "stop": {"text": rng.choice(["edi", "write esp", "write 9 at esp", "idle_loop", "interrupt", "write 0", "?"])},
+        "unstop": {"text": rng.choice([*(row.key for row in session.view().stops.rows), "no such"])},
+        "watch": rng.choice([{}, {"name": "eax"}, {"name": "cs"}, {"to": timeline.registers.esp}]),
+        "stop_event": rng.choice([{}, {"name": "page fault"}, {"name": "no such"}]),
         "filter": {"name": rng.choice(["", "interrupt", "port out", "no such"])},
     }  # fmt: skip
     return {"do": what, **more.get(what, {})}

@@ -1,6 +1,5 @@
 """Commands in, views out: what each does, and that none can break the session."""
 
-import time
 
 import pytest
 
@@ -9,14 +8,7 @@ from labkit.vm.replay import Breakpoint, EventLog
 from labkit.widgets.debugger.code import linear_eip
 from labkit.widgets.debugger.events import Marks
 from labkit.widgets.debugger.session import Session
-
-
-def run_out(session: Session, seconds: float = 30) -> None:
-    """Drive the runner as the widget's task does, without waiting."""
-    deadline = time.monotonic() + seconds
-    while session.state.running:
-        assert time.monotonic() < deadline, "the run did not end"
-        session.runner.tick()
+from tests.widgets.debugger.conftest import run_out
 
 
 def next_row(session: Session):
@@ -219,6 +211,7 @@ def test_a_breakpoint_that_is_never_reached(timeline):
     assert "no breakpoint was met" in view.message
     assert timeline.cursor == timeline.end
     session.do({"do": "previous_stop"})
+    run_out(session)
     assert "no breakpoint was met before" in session.view().message
     assert timeline.cursor == timeline.end
 
@@ -251,6 +244,7 @@ def test_a_run_stops_at_a_breakpoint_both_ways(timeline):
     there = timeline.cursor
     session.do({"do": "step"})
     session.do({"do": "previous_stop"})
+    run_out(session)
     assert timeline.cursor == there
     session.do({"do": "breakpoint"})
     assert not list(timeline.breakpoints)

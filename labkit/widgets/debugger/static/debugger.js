@@ -2,17 +2,20 @@
 // Elements are made once; a new view changes only texts, classes and attributes that differ.
 
 const ICONS = {
+  over: "M1 8h1.5c0-3 1.5-4.5 3.5-4.5S9 5 9.2 7H7.5l2.2 3 2.2-3h-1.4C10.3 4 8.6 2 6 2S1.2 4 1 8z",
   previous_event: "M1 1h1.6v10H1zM7 1v10L2.8 6zM11.5 1v10L7.3 6z", back: "M9 1v10L2 6z", step: "M3 1v10l7-5z",
   event: "M.5 1v10l4.2-5zM5 1v10l4.2-5zM9.4 1H11v10H9.4z", run: "M3 1v10l7-5z", pause: "M2 1h3v10H2zM7 1h3v10H7z",
 };
 const SPEEDS = ["1 a second", "10 a second", "every event", "1 million a second", "as fast as it goes"];
 const KEYS = [
   ["←", "step back"], ["→", "step"], ["⇧←", "back to the event before"], ["⇧→", "on to the next event"],
-  ["space", "run or pause"], ["1–5", "speed"], ["Home", "to the start"], ["End", "to the end of the history"],
+  ["n", "step over a call"], ["p", "back over a call that has returned"], ["space", "run or pause"], ["1–5", "speed"], ["Home", "to the start"], ["End", "to the end of the history"],
   ["g", "go to a point, address, symbol, event or name"], ["b", "breakpoint on or off: focused row, or next"],
-  ["[", "back to the breakpoint before"], ["]", "on to the next breakpoint"], ["m", "memory at an address"],
-  ["w", "who wrote the selected byte or register"], ["e", "edit the focused register (forks)"],
-  ["t", "type to the console"], ["v", "serial console or VGA screen"], ["/", "choose the kind of event"],
+  ["⇧B", "stop at events of the chosen kind, or not"], ["s", "stop at: address, register, write ADDRESS, event"],
+  ["⇧W", "stop when the register or byte asked about is written, or not"],
+  ["[", "back to the stop before"], ["]", "on to the next stop"], ["m", "memory at an address"],
+  ["w", "who wrote the selected byte or register"], ["e", "edit the focused register, or the selected bytes (forks)"],
+  ["t", "type to the console"], ["f", "the other history, after a fork"], ["v", "serial console or VGA screen"], ["/", "choose the kind of event"],
   ["?", "this list"],
 ];
 const PATIENCE = 4000; // ms without an answer before we say so
@@ -89,14 +92,24 @@ function render({ model, el }) {
     type: "button", role: "radio", "data-speed": i + 1, "aria-label": `speed ${i + 1}: ${name}`, title: `${i + 1}: ${name}`,
   }, h("i", { style: `height:${3 * (i + 1)}px` })));
   const goTo = h("input", { class: "m", "aria-label": "go to a point, address, symbol, event or name", "aria-keyshortcuts": "g", spellcheck: "false", autocomplete: "off" });
+  const stopAt = h("input", { class: "m", "aria-label": "stop at: an address, a register, write ADDRESS, or an event", "aria-keyshortcuts": "s", placeholder: "eax, page fault, write esp", spellcheck: "false", autocomplete: "off" });
+  const speedName = h("span", { class: "s spn" });
   const toolbar = h("div", { class: "bar", role: "toolbar", "aria-label": "moving in time" },
     h("div", { class: "g" },
       button("previous_event", "back event", "⇧←", "Shift+ArrowLeft"), button("back", "back", "←", "ArrowLeft"),
-      button("step", "step", "→", "ArrowRight"), button("event", "next event", "⇧→", "Shift+ArrowRight")),
+      button("step", "step", "→", "ArrowRight"), button("over", "over", "n", "n", { title: "step over a call (n); back over one (p)" }), button("event", "next event", "⇧→", "Shift+ArrowRight")),
     h("div", { class: "g" }, run),
     h("div", { class: "g sp", role: "radiogroup", "aria-label": "speed" },
-      h("span", { class: "s", style: "margin-right:6px", "aria-hidden": "true" }, "speed ", kbd("1"), "–", kbd("5")), ...speeds),
-    h("div", { class: "g" }, h("label", null, h("span", null, "go to"), goTo, kbd("g"))));
+      h("span", { class: "s", style: "margin-right:6px", "aria-hidden": "true" }, "speed ", kbd("1"), "–", kbd("5")), ...speeds, speedName));
+  const chips = h("ul", { class: "chips", "aria-label": "what runs stop at" });
+  const aims = h("div", { class: "bar aims", role: "toolbar", "aria-label": "places to go to and to stop at" },
+    h("div", { class: "g" }, h("label", null, h("span", null, "go to"), goTo, kbd("g"))),
+    h("div", { class: "g" }, h("label", null, h("span", null, "stop at"), stopAt, kbd("s")),
+      button("previous_stop", "stop before", "[", "["), button("next_stop", "next stop", "]", "]")),
+    chips);
+  const otherText = h("span");
+  const other = h("div", { class: "msg", role: "status", "aria-live": "polite", hidden: "" }, h("b", null, "two histories"), otherText,
+    button("switch", "show the other", "f", "f", { class: "r" }));
   const message = h("div", { class: "msg", role: "status", "aria-live": "polite", hidden: "" }, h("b"), h("span"));
   const lost = h("div", { class: "msg error", role: "status", hidden: "" }, h("b", null, "no answer"),
     h("span", null, "The kernel is busy, or was restarted: what you see is the last view. After a restart, run the cell again."));
@@ -118,17 +131,18 @@ function render({ model, el }) {
   const stack = h("tbody"), noStack = h("p", { class: "s", hidden: "" });
   const total = h("span", { class: "s" }), log = h("ol", { class: "ev m" });
   const filter = h("select", { "aria-label": "kind of event to step to", "aria-keyshortcuts": "/" });
+  const stopEvent = h("button", { type: "button", class: "s", "data-do": "stop_event", "aria-pressed": "false", "aria-keyshortcuts": "Shift+B", title: "runs stop at events of this kind, or not (⇧B)" }, "stop at it ", kbd("⇧B"));
   const consoleName = h("span", { class: "s" }), screen = h("div", { class: "con m", role: "group", "aria-label": "what the guest has printed" });
   const typed = h("input", { "aria-label": "type to the guest's serial console", "aria-keyshortcuts": "t", spellcheck: "false", autocomplete: "off" });
   const pane = (name, head, ...body) => h("section", { class: "pane", "aria-label": name.toLowerCase() }, h("div", { class: "hd" }, h("h4", null, name), ...head), ...body);
-  const small = (what, label, key, keyName) => h("button", { type: "button", class: "s", "data-do": what, "aria-label": label, title: `${label} (${key})`, "aria-keyshortcuts": keyName ?? key }, kbd(key));
   const table = (label, body) => h("table", { class: "m", "aria-label": label }, body);
+  const stopThere = h("button", { type: "button", "data-do": "watch", "aria-keyshortcuts": "Shift+W", title: "runs stop when it is written again, or not (⇧W)" }, "stop when written ", kbd("⇧W"));
   const grid = h("div", { class: "grid" },
-    pane("Code", [where, h("span", { class: "s r" }, small("previous_stop", "back to the breakpoint before", "["), " ● breakpoint ", kbd("b"), " ", small("next_stop", "on to the next breakpoint", "]"))], listing, noCode),
+    pane("Code", [where, h("span", { class: "s r" }, "● breakpoint: click, or ", kbd("b"))], listing, noCode),
     pane("Registers", [since], h("div", { class: "rg m" }, table("general registers", general), table("system registers", system)), flags),
     pane("Memory", [h("label", { class: "s" }, address, kbd("m")), memoryWhere, h("span", { class: "s r" }, h("span", { class: "rd" }, "read"), " or ", h("span", { class: "wr" }, "\u00a0written\u00a0"), " by the last step")], bytes, answer),
     pane("Stack", [], h("table", { class: "stk m", "aria-label": "stack words" }, stack), noStack),
-    pane("Events", [total, h("label", { class: "s r" }, "kind", filter, kbd("/"))], log),
+    pane("Events", [total, h("label", { class: "s r" }, "kind", filter, kbd("/")), stopEvent], log),
     pane("Console", [consoleName, h("button", { type: "button", class: "s r", "data-do": "screen", "aria-keyshortcuts": "v", title: "serial console or VGA screen (v)" }, "serial or screen ", kbd("v"))], screen,
       h("label", { class: "typ m" }, h("span", { class: "s" }, "type"), typed, kbd("t"))));
   const foot = h("div", { class: "foot s" },
@@ -137,7 +151,7 @@ function render({ model, el }) {
     h("span", { class: "r" }, "copy as ", h("button", { type: "button", "data-do": "copy", "data-name": "text" }, "text"), " · ",
       h("button", { type: "button", "data-do": "copy", "data-name": "html" }, "HTML")));
   const root = h("div", { class: "lk lkd", role: "application", tabindex: "0", "data-lm-suppress-shortcuts": "true", "aria-roledescription": "debugger" },
-    h("div", { class: "title" }, title, subtitle, status), toolbar, message, lost, keys,
+    h("div", { class: "title" }, title, subtitle, status), toolbar, aims, message, other, lost, keys,
     h("div", { class: "scr" }, labels, track), grid, foot);
   el.append(root);
 
@@ -256,18 +270,22 @@ function render({ model, el }) {
   }
   function makeBytes() {
     const cells = Array.from({ length: 16 }, () => h("i", { "data-do": "writer" }));
-    const ad = h("span", { class: "ad" }), as = h("span", { class: "as" });
-    const hex = h("span", null, ...cells.flatMap((cell, i) => [cell, i === 7 ? "  " : i === 15 ? "" : " "]));
-    return { el: h("li", null, ad, hex, as), ad, as, cells };
+    const ad = h("span", { class: "ad" });
+    const half = (from) => h("span", { class: `h${from}` }, ...cells.slice(from, from + 8).flatMap((cell, i) => [cell, i === 7 ? "" : " "]));
+    const as = [h("span", { class: "as a0" }), h("span", { class: "as a8" })];
+    return { el: h("li", null, ad, half(0), half(8), ...as), ad, as, cells };
   }
   function patchBytes(row, line) {
     text(row.ad, line.address);
-    text(row.as, line.text);
+    const whole = line.text.length === 16;
+    text(row.as[0], whole ? line.text.slice(0, 8) : line.text);
+    text(row.as[1], whole ? line.text.slice(8) : "");
     line.bytes.forEach((byte, i) => {
       text(row.cells[i], byte);
       const mark = line.marks[i];
-      attr(row.cells[i], "class", mark === "r" ? "rd" : mark === "w" ? "wr" : null);
-      row.cells[i].dataset.to = line.linear + i;
+      const at = line.linear + i === view.memory.selected ? "at" : "";
+      attr(row.cells[i], "class", `${{ r: "rd", w: "wr" }[mark] ?? ""} ${at}`.trim() || null);
+      attr(row.cells[i], "data-to", line.linear + i);
     });
   }
   function makeWord() {
@@ -316,11 +334,15 @@ function render({ model, el }) {
       attr(one, "aria-checked", String(i + 1 === view.speed));
       one.tabIndex = i + 1 === view.speed ? 0 : -1;
     });
+    text(speedName, SPEEDS[view.speed - 1]);
     if (goTo !== document.activeElement) goTo.value = view.point;
     message.hidden = !view.message;
     attr(message, "class", `msg ${view.message_kind}`);
     text(message.firstChild, view.message_kind === "error" ? "not done" : "");
     text(message.lastChild, view.message);
+    other.hidden = !view.other;
+    text(otherText, view.other);
+    drawStops(view.stops);
     drawScrubber(view.scrubber);
 
     text(where, view.code.where);
@@ -354,14 +376,29 @@ function render({ model, el }) {
     keyed(screen, view.console.lines, (_, i) => String(i), () => ({ el: h("div") }), (row, line) => text(row.el, line));
     attr(typed, "placeholder", view.console.hint);
   }
+  function drawStops({ rows, more }) {
+    const shown = rows.length ? [...rows, ...(more ? [{ key: "", words: more }] : [])] : [{ key: "", words: "no stops yet" }];
+    keyed(chips, shown, (stop) => stop.key, () => {
+      const sign = h("i", { "aria-hidden": "true" }), words = h("span"), gone = h("button", { type: "button", "data-do": "unstop" }, "×");
+      return { el: h("li", null, sign, words, gone), sign, words, gone };
+    }, (row, stop) => {
+      attr(row.el, "class", stop.key ? stop.kind : "none");
+      text(row.sign, { break: "●", watch: "◆", event: "▲" }[stop.kind] ?? "");
+      text(row.words, stop.where ? `${stop.words} · ${stop.where}` : stop.words);
+      row.gone.hidden = !stop.key;
+      attr(row.gone, "data-text", stop.key);
+      attr(row.gone, "aria-label", `do not stop ${stop.words}`);
+      attr(row.gone, "title", `do not stop ${stop.words}`);
+    });
+  }
   function drawAnswer(found) {
     const shown = JSON.stringify(found);
     if (answer.lkDrawn === shown) return;
     answer.lkDrawn = shown;
     answer.replaceChildren(...(found
       ? [found.text, found.clock === null ? "" : " at ", ...(found.clock === null ? [] : [
-          h("button", { type: "button", "data-do": "seek", "data-to": found.clock + 1, title: "go there" }, found.point), ` by ${found.where}`])]
-      : ["click a byte or a register to ask who wrote it ", kbd("w")]));
+          h("button", { type: "button", "data-do": "seek", "data-to": found.clock + 1, title: "go there" }, found.point), ` by ${found.where}`]), " ", stopThere]
+      : ["click a byte or a register to ask who wrote it ", kbd("w"), "; double-click to change it ", kbd("e")]));
   }
   function drawFilter({ kinds, filter: chosen }) {
     const shown = kinds.join();
@@ -370,6 +407,8 @@ function render({ model, el }) {
       filter.replaceChildren(h("option", { value: "" }, "any"), ...kinds.map((kind) => h("option", { value: kind }, kind)));
     }
     if (filter.value !== chosen && filter !== document.activeElement) filter.value = chosen;
+    stopEvent.disabled = !chosen;
+    attr(stopEvent, "aria-pressed", String(view.stops.rows.some((stop) => stop.kind === "event" && stop.words === `at ${chosen}`)));
   }
 
   // --- commands
@@ -384,7 +423,16 @@ function render({ model, el }) {
     else if (what) send(what, { ...(to && { to: Number(to) }), ...(name && { name }), ...(words && { text: words }) });
   }
   function edit(row, name) {
-    const value = row.querySelector(".vl"), input = h("input", { "aria-label": `new value of ${name}`, value: value.textContent });
+    const value = row.querySelector(".vl");
+    editing(value, h("input", { "aria-label": `new value of ${name}`, value: value.textContent }), (typed) => ({ name, text: typed }));
+  }
+  function editBytes(to) {
+    const cell = [...bytes.querySelectorAll("i")].find((one) => Number(one.dataset.to) === to);
+    if (!cell || cell.textContent === "--") return;
+    const label = `new bytes from ${to.toString(16)} on, in hexadecimal`;
+    editing(cell, h("input", { class: "m", "aria-label": label, title: label, value: cell.textContent, size: 8 }), (typed) => ({ to, text: typed }));
+  }
+  function editing(value, input, command) {
     let open = true; // taking a focused field away blurs it, and that closes it again
     const close = () => {
       if (!open) return;
@@ -392,10 +440,10 @@ function render({ model, el }) {
       const focused = input === document.activeElement;
       input.remove();
       value.hidden = false;
-      if (focused) value.focus();
+      if (focused) (value.tabIndex < 0 ? root : value).focus({ preventScroll: true });
     };
     input.lkDone = (accept) => {
-      if (accept) send("edit", { name, text: input.value });
+      if (accept) send("edit", command(input.value));
       close();
     };
     value.hidden = true;
@@ -417,6 +465,11 @@ function render({ model, el }) {
   const press = {
     ArrowLeft: () => send("back"), ArrowRight: () => send("step"),
     "Shift+ArrowLeft": () => send("previous_event"), "Shift+ArrowRight": () => send("event"),
+    n: () => send("over"), p: () => send("back_over"), f: () => send("switch"), s: () => stopAt.focus(), B: () => send("stop_event"),
+    W: () => {
+      const name = document.activeElement?.classList.contains("vl") && document.activeElement.dataset.name;
+      send("watch", name ? { name } : {});
+    },
     " ": () => send(view.running ? "pause" : "run"), Home: () => send("start"), End: () => send("end"),
     g: () => goTo.focus(), b: breakpoint, "[": () => send("previous_stop"), "]": () => send("next_stop"),
     m: () => address.focus(), w: writer, t: () => typed.focus(), v: () => send("screen"), "/": () => filter.focus(), "?": toggleHelp,
@@ -424,6 +477,7 @@ function render({ model, el }) {
       const row = document.activeElement?.closest(".rg tr");
       const name = row?.querySelector(".vl")?.dataset.name;
       if (name && !row.querySelector(".vl").disabled) edit(row, name);
+      else if (!name) editBytes(view.memory.selected);
     },
     ...Object.fromEntries([1, 2, 3, 4, 5].map((n) => [String(n), () => send("speed", { to: n })])),
   };
@@ -432,6 +486,7 @@ function render({ model, el }) {
     if (event.key === "Escape") { field.lkDone ? field.lkDone(false) : root.focus({ preventScroll: true }); return true; }
     if (event.key !== "Enter") return false;
     if (field === goTo) send("go", { text: field.value });
+    else if (field === stopAt) { send("stop", { text: field.value }); field.value = ""; }
     else if (field === address) send("memory", { text: field.value });
     else if (field === typed) { send("type", { text: `${field.value}\n` }); field.value = ""; return true; }
     else if (field.lkDone) { field.lkDone(true); return true; }
@@ -472,10 +527,12 @@ function render({ model, el }) {
   });
   root.addEventListener("dblclick", (event) => {
     const row = event.target.closest(".rg tr");
+    const cell = event.target.closest(".mem i");
     if (row && !row.querySelector(".vl").disabled) edit(row, row.querySelector(".vl").dataset.name);
+    else if (cell) editBytes(Number(cell.dataset.to));
   });
   filter.addEventListener("change", () => { send("filter", { name: filter.value }); root.focus({ preventScroll: true }); });
-  for (const field of [goTo, address]) field.addEventListener("focus", () => field.select());
+  for (const field of [goTo, address, stopAt]) field.addEventListener("focus", () => field.select());
   goTo.addEventListener("blur", () => { goTo.value = view.point; });
 
   // --- scrubbing: one seek at a time, always to where the pointer is now
