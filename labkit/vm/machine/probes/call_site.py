@@ -55,6 +55,8 @@ from labkit.vm.machine.probes.decode import (
     SEGMENT_KINDS,
     SENSITIVE,
 )
+from labkit.vm.machine.probes.exit_checks import drop_exit_checks
+from labkit.vm.machine.probes.host_calls import far_target, target
 from labkit.vm.machine.probes.intrinsics import (
     load8,
     load16,
@@ -96,22 +98,6 @@ def describe(a, back):  # type: ignore[no-untyped-def]
 
 
 @njit()
-def _target(back):  # type: ignore[no-untyped-def]
-    """Where the call goes that returns to `back`; 0 where it is none."""
-    if load8(back - U(5)) != 0xE8:
-        return U(0)
-    return back + U(np.int64(np.int32(load32(back - U(4)))))
-
-
-@njit()
-def _far_target(back):  # type: ignore[no-untyped-def]
-    """The same of the call of an address that lies in memory: how Unicorn calls what is more than 2 GB away."""
-    if load16(back - U(6)) != 0x15FF:
-        return U(0)
-    return load64(back + U(np.int64(np.int32(load32(back - U(4))))))
-
-
-@njit()
 def _is_known(a, site, linear, size):  # type: ignore[no-untyped-def]
     """Do all 52 bytes read as drawn above?"""
     if load16(site) != 0xBF48 or load64(site + U(2)) != a[c.ENGINE]:
@@ -120,13 +106,13 @@ def _is_known(a, site, linear, size):  # type: ignore[no-untyped-def]
         return False
     if load8(site + U(15)) != 0xBA or U(load32(site + U(16))) != size:
         return False
-    if load16(site + U(20)) != 0xB948 or load64(site + U(22)) != a[c.SELF] or _target(site + U(35)) != a[c.ENTER]:
+    if load16(site + U(20)) != 0xB948 or load64(site + U(22)) != a[c.SELF] or target(site + U(35)) != a[c.ENTER]:
         return False
     if load16(site + U(35)) != 0xBF48 or load64(site + U(37)) != a[c.ENGINE]:
         return False
     if load16(site + U(45)) != 0xF633:
         return False
-    return _target(site + U(52)) == a[c.EXIT_CHECK] or _far_target(site + U(53)) == a[c.EXIT_CHECK]
+    return target(site + U(52)) == a[c.EXIT_CHECK] or far_target(site + U(53)) == a[c.EXIT_CHECK]
 
 
 @entry("i64(cells, u64, u64, u64, u64)")
@@ -162,6 +148,7 @@ def replace_call(a, back, linear, size, info):  # type: ignore[no-untyped-def]
     store8(site + U(45), np.uint8(0xE8))
     store32(site + U(46), np.uint32(U(far) & MASK32))
     store16(site + U(50), np.uint16(0x9066))
+    drop_exit_checks(a, site, linear, size)
     return 1
 
 

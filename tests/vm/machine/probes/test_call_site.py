@@ -58,7 +58,7 @@ class Site:
 
     def __init__(self) -> None:
         self.raw = ctypes.create_string_buffer(4096)
-        self.start = ((ctypes.addressof(self.raw) + 255) & ~255) + 64
+        self.start = ((ctypes.addressof(self.raw) + 255) & ~255) + 256
         self.table = (ctypes.c_uint64 * (2 * 1024))()
         self.array = c.new_cells()
         self.cells: Any = (ctypes.c_uint64 * c.CELLS).from_address(self.array.ctypes.data)
