@@ -14,7 +14,7 @@ from labkit.vm.machine import ExecutionPoint, Machine
 from labkit.vm.machine.pace import Live, give
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.monitor import Monitor
-from labkit.vm.replay.entries import Anchor, Given, Read, Vector
+from labkit.vm.replay.entries import Anchor, Entry, Given, Read, Vector
 from labkit.vm.replay.recorder import DISK_DATA, fingerprint
 from labkit.vm.replay.recording import Recording
 
@@ -31,6 +31,10 @@ class Divergence:
     point: ExecutionPoint
     expected: str
     found: str
+    number: int | None = None
+    """Which entry of the log it is, from 0; None where the guest waits for one that never comes."""
+    replayed: Anchor | Vector | Read | None = None
+    """What was found in the place of that entry; None where there was nothing of that kind."""
 
     def __str__(self) -> str:
         return f"at instruction {self.point}: the recording has {self.expected}; the replay {self.found}"
@@ -103,7 +107,7 @@ class Outside:
             return False
         first = self._given[at]
         if first.clock < clock:
-            self._differ(f"an entry at instruction {first.clock}", "did not stop there")
+            self._differ(f"an entry at instruction {first.clock}", "did not stop there", first)
             return False
         if isinstance(first, Anchor):
             self._compare(first)
@@ -120,9 +124,13 @@ class Outside:
 
     # --- comparing
 
-    def _differ(self, expected: str, found: str) -> None:
+    def _differ(
+        self, expected: str, found: str, entry: Entry | None = None, seen: Anchor | Vector | Read | None = None
+    ) -> None:
         if self.divergence is None:
-            self.divergence = Divergence(self._machine.point, expected, found)
+            entries = self.recording.entries
+            number = None if entry is None else next(i for i, one in enumerate(entries) if one is entry)
+            self.divergence = Divergence(self._machine.point, expected, found, number, seen)
             self._monitor.request_stop(DIVERGED)
 
     def _compare(self, entry: Anchor) -> None:
@@ -131,13 +139,13 @@ class Outside:
             point.instructions, entry.ticks, entry.rate, point.branches, point.eip, fingerprint(self._machine)
         )
         if found != entry:
-            self._differ(str(entry), f"has {found}")
+            self._differ(str(entry), f"has {found}", entry, found)
 
     def _check(self, found: Vector | Read) -> None:
         at = self._cells[c.CHECKED]
         self._cells[c.CHECKED] = at + 1
         if at < len(self._checks) and self._checks[at] != found:
-            self._differ(str(self._checks[at]), f"has {found}")
+            self._differ(str(self._checks[at]), f"has {found}", self._checks[at], found)
 
     def _read_port(self, port: int, size: int) -> int:
         value = self._read(port, size)
