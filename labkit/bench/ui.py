@@ -5,30 +5,18 @@ are driven by a headless Chromium in which the page itself takes the times: from
 the first change of the DOM that it causes.
 """
 
-import json
-import os
-import shutil
-import socket
 import statistics
-import subprocess
-import sys
-import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
 from labkit.bench.figure import Figure, Progress
+from labkit.bench.jupyterlab import START_SECONDS, Server, browser, jupyterlab, notebook_of, opened
 
 __all__ = ["PRESSES", "measure"]
 
 PRESSES = 60
 WARM_UP = 10
-START_SECONDS = 60
-TOKEN = "labkit-bench"  # noqa: S105 (of a server that lives for a minute, on this machine only)
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 DEBUGGER = """
 from labkit.vm.replay import Timeline
@@ -74,26 +62,17 @@ POINT = "return document.querySelector('.lkd .cur').getAttribute('aria-valuenow'
 
 def measure(presses: int, progress: Progress) -> list[Figure]:
     """The figures. Raises RuntimeError where there is no browser, no playwright or no JupyterLab."""
-    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if executable is None:
-        raise RuntimeError("no Chromium here: on Debian, apt install chromium")
-    try:
-        from playwright.sync_api import sync_playwright  # noqa: PLC0415 (only for developers)
-    except ImportError:
-        raise RuntimeError("playwright is not installed: pip install 'labkit[dev]'") from None
-    with sync_playwright() as playwright:
-        sandbox = [] if hasattr(os, "geteuid") and os.geteuid() else ["--no-sandbox"]
-        browser = playwright.chromium.launch(executable_path=executable, args=sandbox)
+    with browser() as chromium:
         progress("the debugger, in JupyterLab as labkit starts it")
-        with _jupyterlab(labkit=True) as url, _page(browser, url, DEBUGGER, ".lkd .code li") as page:
+        with jupyterlab(notebook_of(DEBUGGER)) as server, _page(chromium, server, ".lkd .code li") as page:
             steps = _times(page, presses, KEY % "ArrowRight", POINT, ".lkd")
             backs = _times(page, presses, KEY % "ArrowLeft", POINT, ".lkd")
         progress("an ipywidgets update, in a stock JupyterLab")
         click = "document.querySelector('.jp-OutputArea button').click()"
         seen = "return document.querySelector('.lk-seen')?.textContent"
-        with _jupyterlab(labkit=False) as url, _page(browser, url, PLAIN, ".lk-seen") as page:
+        stock = jupyterlab(notebook_of(PLAIN), labkit=False)
+        with stock as server, _page(chromium, server, ".lk-seen") as page:
             plain = _times(page, presses, click, seen, ".jp-OutputArea")
-        browser.close()
     return [
         *_figures("step", steps, "key press to changed DOM in the debugger", (25, 60)),
         *_figures("back", backs, "key press to changed DOM in the debugger", (25, 60)),
@@ -117,79 +96,9 @@ def _times(page: Any, presses: int, act: str, shown: str, within: str) -> list[f
 
 
 @contextmanager
-def _page(browser: Any, url: str, cell: str, ready: str) -> Iterator[Any]:
-    """The cell's output, shown in JupyterLab."""
-    page = browser.new_context(viewport={"width": 1280, "height": 1200}).new_page()
-    page.goto(f"{url}/lab/tree/bench.ipynb?reset&token={TOKEN}")
-    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=START_SECONDS * 1000)
-    body = json.dumps(cell)
-    page.evaluate(
-        "async (text) => { const panel = window.jupyterapp.shell.currentWidget;"
-        " await panel.sessionContext.ready;"
-        " panel.content.model.cells.get(0).sharedModel.setSource(JSON.parse(text));"
-        " await window.jupyterapp.commands.execute('notebook:run-all-cells'); }",
-        body,
-    )
-    page.wait_for_selector(ready, timeout=START_SECONDS * 1000)
-    yield page
-    page.context.close()
-
-
-@contextmanager
-def _jupyterlab(*, labkit: bool) -> Iterator[str]:
-    """A JupyterLab with folders of its own and one empty notebook; its address."""
-    with tempfile.TemporaryDirectory() as home, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-        probe.close()
-        root = Path(home)
-        url = f"http://127.0.0.1:{port}"
-        process = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.root_dir={root}"],
-            env=_environment(root, port, labkit), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            _wait(url, process)
-            yield url
-        finally:
-            process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(15)
-            process.kill()
-            process.wait()
-
-
-def _environment(root: Path, port: int, labkit: bool) -> dict[str, str]:
-    folders = {
-        "JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "run",
-        "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
-        "IPYTHONDIR": "ipython",
-    }  # fmt: skip
-    own = {name: str(root / folder) for name, folder in folders.items()}
-    for folder in own.values():
-        Path(folder).mkdir()
-    extensions = {"labkit.lab": labkit}
-    server = {"allow_root": True, "ip": "127.0.0.1", "port": port, "jpserver_extensions": extensions}
-    config = {
-        "ServerApp": server, "IdentityProvider": {"token": TOKEN}, "LabApp": {"expose_app_in_browser": True},
-    }  # fmt: skip
-    (root / "config" / "jupyter_server_config.json").write_text(json.dumps(config), "utf-8")
-    cell: dict[str, Any] = {
-        "cell_type": "code", "id": "a", "metadata": {}, "execution_count": None, "outputs": [], "source": "",
-    }  # fmt: skip
-    spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": spec}, "cells": [cell]}
-    (root / "bench.ipynb").write_text(json.dumps(notebook), "utf-8")
-    here = str(Path(__file__).resolve().parents[2])
-    paths = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
-    return {**os.environ, **own, "PYTHONPATH": paths}
-
-
-def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        request = urllib.request.Request(f"{url}/api/status", headers={"Authorization": f"token {TOKEN}"})  # noqa: S310
-        with suppress(OSError), urllib.request.urlopen(request, timeout=5):  # noqa: S310 (this machine)
-            return
-        time.sleep(0.1)
-    raise RuntimeError("JupyterLab did not start; does `labkit lab` work here?")
+def _page(chromium: Any, server: Server, ready: str) -> Iterator[Any]:
+    """The page with the cell's output shown."""
+    with opened(chromium, server) as page:
+        page.evaluate("async () => { await window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
+        page.wait_for_selector(ready, timeout=START_SECONDS * 1000)
+        yield page

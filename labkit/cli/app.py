@@ -272,3 +272,16 @@ def bench_ui(
     from labkit.cli.bench import ui
 
     return ui(presses=presses, as_json=json)
+
+
+@bench.command(name="notebook")
+def bench_notebook(
+    path: Annotated[Path, typer.Argument(help="The notebook.")] = Path("notebooks/start.ipynb"),
+    cores: Annotated[int, typer.Option(min=1, help="Cores for server, kernel and browser together.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, max=99, help="Repetitions; the worst is shown.")] = 1,
+    json: options.Json = False,
+) -> int:
+    """A notebook opened and all of it run in JupyterLab: seconds, and the memory of server and kernel."""
+    from labkit.cli.bench import notebook
+
+    return notebook(path, cores=cores, rounds=rounds, as_json=json)

@@ -3,6 +3,7 @@
 import json
 import platform
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labkit.cli.errors import DONE, CommandError, complain
@@ -11,7 +12,7 @@ from labkit.cli.first_start import announce
 if TYPE_CHECKING:
     from labkit.bench.figure import Figure
 
-__all__ = ["boot", "engine", "keys", "segmentation", "timeline", "trace", "ui"]
+__all__ = ["boot", "engine", "keys", "notebook", "segmentation", "timeline", "trace", "ui"]
 
 
 def engine(*, rounds: int, as_json: bool) -> int:
@@ -56,6 +57,16 @@ def segmentation(*, rounds: int, as_json: bool) -> int:
     return _report("segmentation", rounds, as_json, lambda: measure(rounds, complain))
 
 
+def notebook(path: Path, *, cores: int, rounds: int, as_json: bool) -> int:
+    """A notebook opened and run in JupyterLab."""
+    from labkit.bench.notebook import measure
+
+    return _report(
+        "notebook", rounds, as_json, lambda: measure(path, cores, rounds, complain),
+        notebook=path.name, cores=cores,
+    )  # fmt: skip
+
+
 def timeline(*, rounds: int, as_json: bool) -> int:
     """Looking back on a boot."""
     from labkit.bench.timeline import measure
@@ -87,7 +98,7 @@ def _report(
     announce()
     try:
         figures = measure()
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, OSError) as error:
         raise CommandError(str(error)) from error
     if as_json:
         shown = {figure.name: figure.document() for figure in figures}

@@ -27,7 +27,7 @@ def edit(machine: Machine, registers: dict[str, int], memory: dict[int, bytes]) 
             raise TimelineError(f"memory {data!r}: give bytes, such as b'\\x90' or value.to_bytes(4, 'little')")
         linear = whole(address, "address") & 0xFFFFFFFF
         _set_memory(machine, linear, data)
-        done.append(f"{len(data)} bytes at {linear:08x}")
+        done.append(f"{len(data)} byte{'s'[: len(data) != 1]} at {linear:08x}")
     if memory:
         machine.processor.tlb.forget()  # it may have been a page table: who edits one wants to see it take effect
     return ", ".join(done)

@@ -324,7 +324,7 @@ class Session:
         self.runner.begin_typed()
 
     def _edit(self, command: Command) -> None:
-        registers, bytes_, done = {}, {}, ""
+        registers, bytes_, at = {}, {}, None
         if command.name:
             name, value = register_value(command.name, command.text)
             registers, done = {name: value}, f"{command.name} is {hex32(value)}"
@@ -334,6 +334,7 @@ class Session:
             bytes_, done = {at: data}, f"{hex32(at)} holds {data.hex(' ')}"
         fork = self.timeline.fork(registers=registers, memory=bytes_)
         self.moving()
+        self.state = replace(self.state, asked=at)
         self._change_to(fork)
         self.tell(f"forked at {decimal(fork.cursor)}: {done} from here on", "note")
 
@@ -356,7 +357,7 @@ class Session:
             raise CommandError("there is one history only: an edit, or typing in the past, makes another one")
         self.marks = Marks()
         self.follow()
-        self.tell(f"this is {self.timeline.name}", "note")
+        self.tell("", "")
 
 
 def _unknown(command: Command) -> None:

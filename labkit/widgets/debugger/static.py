@@ -23,7 +23,8 @@ def as_html(view: View) -> str:
     )  # fmt: skip
     told = "".join(f"<p><em>{escape(said)}</em></p>" for said in (view.message, view.other) if said)
     return (
-        f'<div class="labkit-debugger"><p><b>{escape(view.title)}</b> · {escape(view.status)}</p>{told}'
+        f'<div class="labkit-debugger"><p><b>{escape(view.title)}</b> · {escape(view.subtitle)}</p>'
+        f"<p>{escape(view.status)}</p>{told}"
         f"<p>{_history(view)}</p><p>{escape(_stops(view))}</p>{panes}"
         "<p><em>A picture of the debugger: run the cell, and it moves.</em></p></div>"
     )

@@ -12,7 +12,7 @@ BAR = 60
 
 def as_text(view: View) -> str:
     """All panes, one after the other."""
-    lines = [f"{view.title} · {view.status}"]
+    lines = [f"{view.title} · {view.subtitle}", view.status]
     if view.message:
         lines.append(f"{'not done: ' if view.message_kind == 'error' else ''}{view.message}")
     if view.other:

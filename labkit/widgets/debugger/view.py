@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from labkit.vm.replay import Timeline
+from labkit.vm.replay.timeline import FORKED
 from labkit.widgets.debugger.code import code, listing
 from labkit.widgets.debugger.events import Marks, events
 from labkit.widgets.debugger.memory import memory, stack, window
@@ -21,6 +22,7 @@ from labkit.widgets.notation import decimal, size
 
 __all__ = ["LINES", "as_json", "look", "settle"]
 
+ENGINES = {"hw": "hardware engine", "bt": "binary translation", "keys": "virtualized keys"}
 LINES = 8
 COLUMNS = 100
 TAIL = 4096
@@ -39,8 +41,7 @@ def look(timeline: Timeline, state: State, marks: Marks) -> View:
     here, clock = timeline.registers, timeline.cursor
     shown = code(timeline, state, here)
     return View(
-        title=str(timeline.name),
-        subtitle=f"hardware engine · virtual clock · {size(timeline.machine.memory.size)}",
+        title=timeline.name.partition(FORKED)[0], subtitle=_subtitle(timeline),
         status=_status(timeline, state, here.cpl, shown), clock=clock, point=decimal(clock),
         running=state.running, speed=state.speed, code=shown, registers=registers(here, state, clock),
         memory=memory(timeline, state), stack=stack(timeline, here), events=events(timeline, state, marks),
@@ -54,6 +55,14 @@ def as_json(view: View) -> dict[str, Any]:
     """The view as plain data for the front-end."""
     plain: dict[str, Any] = msgspec.to_builtins(view)
     return plain
+
+
+def _subtitle(timeline: Timeline) -> str:
+    engine = ENGINES.get(timeline.engine.name, timeline.engine.name)
+    parts = [engine, "virtual clock", size(timeline.machine.memory.size)]
+    if FORKED in timeline.name:
+        parts.append(f"forked at {decimal(timeline.start)}")
+    return " · ".join(parts)
 
 
 def _status(timeline: Timeline, state: State, ring: int, shown: Code) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labkit.widgets.debugger.model import View
 from labkit.widgets.debugger.session import Session
 from labkit.widgets.debugger.static import as_html
 from labkit.widgets.debugger.text import as_text
@@ -21,7 +22,7 @@ CLICKS = int(os.environ.get("LABKIT_CLICKS", "300"))  # 10 000 take some minutes
 
 def facts(view):
     """What every face has to say."""
-    yield from (view.title, view.status, view.code.where)
+    yield from (view.title, view.subtitle, view.status, view.code.where)
     for row in view.code.rows:
         yield from (row.address, row.mnemonic, row.operands)
     for row in (*view.registers.general, *view.registers.system):
@@ -92,11 +93,11 @@ def test_views_are_bounded_wherever_one_goes(shared_timeline, moves):
 # --- clicks at random
 
 
-def click(rng: random.Random, session: Session) -> dict[str, object]:
+def click(rng: random.Random, session: Session, view: View) -> dict[str, object]:
     """A click on any control, with what a hand could give it."""
     timeline = session.timeline
     what = rng.choice(sorted(session._commands))
-    end, rows = timeline.end, session.view().code.rows
+    end, rows = timeline.end, view.code.rows
     more: dict[str, dict[str, Any]] = {
         "seek": {"to": rng.randint(-10, end + 10)},
         "speed": {"to": rng.randint(1, 5)},
@@ -108,7 +109,7 @@ def click(rng: random.Random, session: Session) -> dict[str, object]:
         "type": {"text": rng.choice(["\n", "help\n"])},
         "edit": {"name": rng.choice(["eax", "ebx", "flags", "eip", ""]), "text": rng.choice(["00", "1", "z"])},
         "stop": {"text": rng.choice(["edi", "write esp", "write 9 at esp", "idle_loop", "interrupt", "write 0", "?"])},
-        "unstop": {"text": rng.choice([*(row.key for row in session.view().stops.rows), "no such"])},
+        "unstop": {"text": rng.choice([*(row.key for row in view.stops.rows), "no such"])},
         "watch": rng.choice([{}, {"name": "eax"}, {"name": "cs"}, {"to": timeline.registers.esp}]),
         "stop_event": rng.choice([{}, {"name": "page fault"}, {"name": "no such"}]),
         "filter": {"name": rng.choice(["", "interrupt", "port out", "no such"])},
@@ -118,8 +119,9 @@ def click(rng: random.Random, session: Session) -> dict[str, object]:
 
 def test_clicks_at_random_leave_a_live_session(own_timeline):
     rng, session, origin = random.Random(20), Session(own_timeline), own_timeline
+    view = session.view()
     for n in range(CLICKS):
-        command = click(rng, session)
+        command = click(rng, session, view)
         session.do(command)
         for _ in range(rng.randint(0, 3)):
             if session.state.running:
@@ -129,5 +131,6 @@ def test_clicks_at_random_leave_a_live_session(own_timeline):
         if session.timeline is not origin and rng.random() < 0.3:
             session.do({"do": "pause"})
             session = Session(origin)  # forks use memory: back to the first history now and then
+            view = session.view()
     session.do({"do": "pause"})
     agree(session.view())

@@ -37,7 +37,9 @@ def test_a_fork_of_a_fork_leads_back_to_the_first(timeline):
     for value in "123":
         session.do({"do": "edit", "name": "eax", "text": value})
         session.do({"do": "step"})
-    assert session.view().title.count("forked") == 1, "names do not grow"
+    assert session.timeline.name.count("forked") == 1, "names do not grow"
+    assert session.view().title == "teaching"
+    assert session.view().subtitle.count("forked at") == 1
     session.do({"do": "switch"})
     assert session.timeline is timeline
 
