@@ -7,9 +7,11 @@ from labkit.widgets import svg
 from labkit.widgets.notation import hexadecimal
 from labkit.widgets.picture import Picture
 
-__all__ = ["rights_table", "shadow_keys"]
+__all__ = ["draw", "rights_table", "shadow_keys"]
 
 WIDTH, LEFT, ROW = 640, 8, 20
+MOST = 16
+"""Entries that are drawn."""
 GATES = (
     (Fault.MISS, "in the TLB"), (Fault.NOT_PRESENT, "present"), (Fault.KEY_MISS, "has the key"),
     (Fault.KEY_PERMISSION, "key allows"), (Fault.ACCESS_RIGHTS, "rights allow"), (Fault.DIRTY_BIT, "dirty"),
@@ -23,17 +25,34 @@ def shadow_keys(unit: KeyVirtualizer, page: int, access: Access) -> Picture:
     So a missing shadow entry or key register is put in first.
     """
     seen = unit.access(page, access)
-    verdict = unit.hardware.check(page, access)
-    title = f"{access} at level {unit.level} to {hexadecimal(page << 12)}: {seen}"
-    entries = sorted(unit.translations.values(), key=lambda entry: entry.page)
-    text = "\n".join(
-        [title, *_entry_lines(unit, entries, page), *_register_lines(unit), *_gate_lines(verdict, seen)]
-    )
-    parts = [svg.text(LEFT, 16, title, "ink" if seen is Fault.NONE else "fault", bold=True)]
+    return draw(unit, page, access, unit.hardware.check(page, access), seen)
+
+
+def draw(
+    unit: KeyVirtualizer, page: int, access: Access, verdict: Verdict | None, seen: Fault | None
+) -> Picture:
+    """Draw what the unit holds, and the hardware's verdict on an access, where there is one; changes nothing.
+
+    `seen` is what the guest sees of it; None where it sees nothing, because the access is tried again.
+    """
+    what = "not tried yet" if verdict is None else f"{verdict}, hidden" if seen is None else str(seen)
+    title = f"{access} at level {unit.level} to {hexadecimal(page << 12)}: {what}"
+    entries = _around(sorted(unit.translations.values(), key=lambda entry: entry.page), page)
+    gates = [] if verdict is None else _gate_lines(verdict, seen)
+    text = "\n".join([title, *_entry_lines(unit, entries, page), *_register_lines(unit), *gates])
+    parts = [svg.text(LEFT, 16, title, "fault" if seen else "ink", bold=True)]
     y = _tables(parts, unit, entries, page)
     y = _registers(parts, unit, y + 24)
-    y = _gates(parts, verdict, seen, y + 24)
+    if verdict is not None:
+        y = _gates(parts, verdict, seen, y + 24)
     return Picture(title, text, svg.document(WIDTH, y + 8, title, text, parts))
+
+
+def _around(entries: list[Entry], page: int) -> list[Entry]:
+    """As many as are drawn, around a page."""
+    at = next((i for i, entry in enumerate(entries) if entry.page >= page), len(entries))
+    first = max(0, min(at - MOST // 2, len(entries) - MOST))
+    return entries[first : first + MOST]
 
 
 def _too_much(unit: KeyVirtualizer, entry: Entry) -> int:
@@ -65,7 +84,9 @@ def _register_lines(unit: KeyVirtualizer) -> list[str]:
     return ["  key registers: " + ", ".join(text for text in held if text != "free")]
 
 
-def _outcome(verdict: Verdict, seen: Fault) -> str:
+def _outcome(verdict: Verdict, seen: Fault | None) -> str:
+    if seen is None:
+        return f"the hardware says {verdict.fault}; the guest's own unit would not fault: hidden, and tried again"
     if seen is Fault.NONE:
         return "all gates are shut: the access is made"
     if seen is verdict.fault:
@@ -73,7 +94,7 @@ def _outcome(verdict: Verdict, seen: Fault) -> str:
     return f"the hardware says {verdict.fault}; the guest's own unit would say {seen}, so that is reflected"
 
 
-def _gate_lines(verdict: Verdict, seen: Fault) -> list[str]:
+def _gate_lines(verdict: Verdict, seen: Fault | None) -> list[str]:
     passed = [name for fault, name in GATES if verdict.passed or fault < verdict.fault]
     return [f"  passes: {', '.join(passed) or 'none'}", f"  {_outcome(verdict, seen)}"]
 
@@ -111,7 +132,7 @@ def _registers(parts: list[str], unit: KeyVirtualizer, y: int) -> int:
     return y + 8 + (count + columns - 1) // columns * 40
 
 
-def _gates(parts: list[str], verdict: Verdict, seen: Fault, y: int) -> int:
+def _gates(parts: list[str], verdict: Verdict, seen: Fault | None, y: int) -> int:
     parts.append(svg.text(LEFT, y, "The check", bold=True))
     step = (WIDTH - 2 * LEFT) / len(GATES)
     for number, (fault, name) in enumerate(GATES):
@@ -128,7 +149,7 @@ def _gates(parts: list[str], verdict: Verdict, seen: Fault, y: int) -> int:
         parts.append(svg.text(x, line + 18, name, ink if reached else "dim", small=True))
         mark = "passes" if shut else "stops here" if reached else "not reached"
         parts.append(svg.text(x, line + 32, mark, ink if reached else "dim", small=True))
-    parts.append(svg.text(LEFT, y + 82, _outcome(verdict, seen), "ink" if seen is Fault.NONE else "fault"))
+    parts.append(svg.text(LEFT, y + 82, _outcome(verdict, seen), "fault" if seen else "ink"))
     return y + 86
 
 

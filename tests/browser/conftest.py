@@ -281,3 +281,47 @@ def lab_page(lab_server: Server, browser: Any) -> Iterator[Callable[..., LabPage
     lab_server.stop_kernels()
     assert not [url for lab in opened for url in lab.foreign], "a page asked another host"
     assert not [line for lab in opened for line in lab.errors], "a page wrote errors to its console"
+
+
+# Every text against what is painted behind it, by the rule of WCAG 2.1, 1.4.3.
+CONTRAST = """
+(root) => {
+  const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+  const rgba = (colour, under) => {
+    canvas.clearRect(0, 0, 1, 1);
+    if (under) { canvas.fillStyle = `rgb(${under.join()})`; canvas.fillRect(0, 0, 1, 1); }
+    canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const ground = (node) => {
+    if (!node) return [255, 255, 255];
+    const colour = getComputedStyle(node).backgroundColor, [, , , alpha] = rgba(colour);
+    return alpha === 255 ? rgba(colour).slice(0, 3) : rgba(colour, ground(node.parentElement)).slice(0, 3);
+  };
+  const light = (rgb) => {
+    const linear = (v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+    const [r, g, b] = rgb.map((v) => linear(v / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const low = [];
+  const walker = document.createTreeWalker(document.querySelector(root), NodeFilter.SHOW_TEXT);
+  let seen = 0;
+  while (walker.nextNode()) {
+    const text = walker.currentNode, node = text.parentElement;
+    if (!text.textContent.trim() || !node.getClientRects().length) continue;
+    if (node.closest("option,.sr,.no,[hidden]")) continue;
+    const under = ground(node), ink = rgba(getComputedStyle(node).color, under).slice(0, 3);
+    const [a, b] = [light(ink), light(under)];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    seen += 1;
+    if (ratio < 4.5) low.push(`${text.textContent.trim()} ${ratio.toFixed(2)}`);
+  }
+  return {seen, low};
+}
+"""
+
+
+@pytest.fixture
+def contrast() -> str:
+    """A script for the page: of the texts in the element that a selector finds, those that are too pale."""
+    return CONTRAST

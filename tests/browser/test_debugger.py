@@ -182,42 +182,6 @@ def test_the_console_answers(lab_page):
     lab.page.locator(".lkd .con").get_by_text("seen-42", exact=True).wait_for()
 
 
-# Every text against what is painted behind it, by the rule of WCAG 2.1, 1.4.3.
-CONTRAST = """
-() => {
-  const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
-  const rgba = (colour, under) => {
-    canvas.clearRect(0, 0, 1, 1);
-    if (under) { canvas.fillStyle = `rgb(${under.join()})`; canvas.fillRect(0, 0, 1, 1); }
-    canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data];
-  };
-  const ground = (node) => {
-    if (!node) return [255, 255, 255];
-    const colour = getComputedStyle(node).backgroundColor, [, , , alpha] = rgba(colour);
-    return alpha === 255 ? rgba(colour).slice(0, 3) : rgba(colour, ground(node.parentElement)).slice(0, 3);
-  };
-  const light = (rgb) => {
-    const linear = (v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
-    const [r, g, b] = rgb.map((v) => linear(v / 255));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const low = [];
-  const walker = document.createTreeWalker(document.querySelector(".lkd"), NodeFilter.SHOW_TEXT);
-  let seen = 0;
-  while (walker.nextNode()) {
-    const text = walker.currentNode, node = text.parentElement;
-    if (!text.textContent.trim() || !node.getClientRects().length) continue;
-    if (node.closest("option,.sr,.no,[hidden]")) continue;
-    const under = ground(node), ink = rgba(getComputedStyle(node).color, under).slice(0, 3);
-    const [a, b] = [light(ink), light(under)];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    seen += 1;
-    if (ratio < 4.5) low.push(`${text.textContent.trim()} ${ratio.toFixed(2)}`);
-  }
-  return {seen, low};
-}
-"""
 NAMELESS = """
 () => [...document.querySelectorAll(".lkd, .lkd :is(button,input,select,[role=slider],[role=img])")]
   .filter((node) => node.getClientRects().length)
@@ -234,13 +198,13 @@ UNSEEN_FOCUS = """
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_names_roles_focus_and_contrast(lab_page, theme):
+def test_names_roles_focus_and_contrast(lab_page, contrast, theme):
     lab = opened(lab_page, theme)
     lab.page.locator(".lkd").focus()
     for key in ("ArrowRight", "ArrowRight", "w", "?", "[", "Tab", "Tab"):
         lab.page.keyboard.press(key)
     lab.page.get_by_text("no breakpoint yet").wait_for()
-    report = lab.page.evaluate(CONTRAST)
+    report = lab.page.evaluate(contrast, ".lkd")
     assert report["seen"] > 200
     assert not report["low"]
     assert not lab.page.evaluate(NAMELESS)
