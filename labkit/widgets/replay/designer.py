@@ -3,11 +3,13 @@
 import asyncio
 import os
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import anywidget
 import traitlets
 
+from labkit.vm.replay.errors import TimelineError
 from labkit.vm.replay.expansion_estimate import Estimate, Samples, take
 from labkit.vm.replay.expansion_job import Expanded, Job, expansion
 from labkit.vm.replay.expansion_parameters import ExpansionParameters
@@ -43,6 +45,8 @@ class Designer:
         self.samples = samples
         self.sampling: Job[Samples] | None = None
         self.job: Job[Expanded] | None = None
+        self.problem = ""
+        """Why there is no estimate, where that has a reason."""
 
     def _address(self, text: str) -> int | None:
         """A symbol's address; the symbols are read when somebody first asks for one."""
@@ -75,9 +79,14 @@ class Designer:
     @property
     def estimate(self) -> Estimate | None:
         """What will come out; None before there are samples, or where a field is wrong."""
+        self.problem = ""
         if self.samples is None or self.form.errors:
             return None
-        return self.samples.estimate(self.form.parameters, self.form.form)
+        try:
+            return self.samples.estimate(self.form.parameters, self.form.form)
+        except TimelineError as error:  # no pyarrow, for one
+            self.problem = str(error)
+            return None
 
     @property
     def command(self) -> str:
@@ -153,7 +162,7 @@ class Designer:
                 "rows": _about(estimate.total), "size": size(_rounded(estimate.size)) if estimate.size else "no file",
                 "seconds": _seconds(estimate.seconds), "note": _note(estimate),
             },
-            "sampling": "" if sampling is None else _sampling(sampling), "sampled": self.samples is not None,
+            "sampling": self.problem if sampling is None else _sampling(sampling), "sampled": self.samples is not None,
             "sizes": [
                 {"name": name, "bytes": size(count), "share": max(1, len(bin(count))) / len(bin(max(most, 1)))}
                 for name, count in self.sizes()
@@ -296,7 +305,7 @@ def _lines(designer: Designer) -> list[str]:
     if estimate:
         lines.append(f"  about {estimate['rows']} rows, {estimate['size']}, {estimate['seconds']}; {estimate['note']}")
     else:
-        lines.append("  no estimate yet: it needs samples of the run")
+        lines.append(f"  no estimate yet: {view['sampling'] or 'it needs samples of the run'}")
     lines += [f"  {one['name']}: {one['bytes']}" for one in view["sizes"]]
-    lines += [f"  {text}" for text in (view["command"], view["python"]) if text]
+    lines += [indent(text, "  ") for text in (view["command"], view["python"]) if text]
     return lines + [line for line in (view["told"], view["said"]) if line]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from labkit.vm.replay.errors import TimelineError
@@ -58,7 +59,7 @@ class Form:
     def __init__(self, address: Address = lambda _name: None) -> None:
         self._address = address
         self.values: dict[str, str] = dict.fromkeys(FIELDS, "")
-        self.values |= {"ring": "all", "form": "parquet", "out": "run.parquet"}
+        self.values |= {"ring": "all", "form": "parquet" if find_spec("pyarrow") else "text", "out": "run.parquet"}
         self.what = set(EVERYTHING.what)
         self.errors: dict[str, str] = {}
         self.parameters = EVERYTHING

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from labkit.vm.replay.expansion_estimate import take
-from labkit.vm.replay.expansion_parameters import EVERYTHING, ExpansionParameters, Hits
+from labkit.vm.replay.expansion_parameters import EVERYTHING, ExpansionParameters, Hits, TraceError
 from labkit.vm.replay.trace_parts import GuestRecipe, RecordingRecipe
 from labkit.widgets.replay import ExpansionDesigner
 from labkit.widgets.replay.form import Form
@@ -151,6 +151,17 @@ def test_the_static_faces_say_what_is_chosen(designer):
     assert "--every 10" in data["text/html"]
     assert "--every 10" in data["text/plain"]
     assert "<script" not in data["text/html"]
+
+
+def test_without_pyarrow_the_estimate_says_what_is_missing(designer, monkeypatch):
+    def gone(*_names):
+        raise TraceError("trace files need pyarrow")
+
+    monkeypatch.setattr("labkit.vm.replay.trace_file.arrow", gone)
+    designer.refresh()
+    assert designer.view["estimate"] is None
+    assert "pyarrow" in designer.view["sampling"]
+    assert "pyarrow" in str(designer)
 
 
 def test_a_guest_can_be_designed_for_as_well():
