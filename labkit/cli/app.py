@@ -228,6 +228,18 @@ def bench_boot(
     return boot(rounds=rounds, as_json=json, firmware_path=firmware_path)
 
 
+@bench.command(name="attacks")
+def bench_attacks(
+    accesses: Annotated[int, typer.Option(min=1, help="Of each mode and strategy.")] = 1_000_000,
+    seed: Annotated[int, typer.Option(help="Another seed gives other attacks.")] = 1,
+    json: options.Json = False,
+) -> int:
+    """Lab 1: attacks on the monitor in every mode and strategy, and with each safeguard left out."""
+    from labkit.cli.bench import attacks
+
+    return attacks(accesses=accesses, seed=seed, as_json=json)
+
+
 @bench.command(name="segmentation")
 def bench_segmentation(rounds: Rounds = 5, json: options.Json = False) -> int:
     """Lab 1: flat code with the segmentation unit and without."""

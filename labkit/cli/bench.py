@@ -12,7 +12,7 @@ from labkit.cli.first_start import announce
 if TYPE_CHECKING:
     from labkit.bench.figure import Figure
 
-__all__ = ["boot", "engine", "keys", "notebook", "segmentation", "timeline", "trace", "ui"]
+__all__ = ["attacks", "boot", "engine", "keys", "notebook", "segmentation", "timeline", "trace", "ui"]
 
 
 def engine(*, rounds: int, as_json: bool) -> int:
@@ -48,6 +48,13 @@ def ui(*, presses: int, as_json: bool) -> int:
     from labkit.bench.ui import measure
 
     return _report("ui", presses, as_json, lambda: measure(presses, complain))
+
+
+def attacks(*, accesses: int, seed: int, as_json: bool) -> int:
+    """Random accesses of a guest that shares the monitor's address space."""
+    from labkit.bench.attacks import measure
+
+    return _report("attacks", 1, as_json, lambda: measure(accesses, seed, complain), accesses=accesses, seed=seed)
 
 
 def segmentation(*, rounds: int, as_json: bool) -> int:

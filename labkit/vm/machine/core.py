@@ -37,6 +37,7 @@ from labkit.vm.machine.registers import RegisterFile
 __all__ = ["Core"]
 
 UD, PF = 6, 14
+STATUS_FLAGS = 0x8D5  # OF SF ZF AF PF CF
 MOST_CHECKED = 256  # blocks with checks of their own; Unicorn asks for each of them at each translated instruction
 CALM = 1 << 20  # instructions without checks, after which all code is rid of them
 UNCACHED = 0xFFF  # generation of a page whose decoded blocks are not kept
@@ -140,7 +141,7 @@ class Core:
     def start(self) -> int:
         """One stretch; why it ended as a `Stop`: NONE for HLT or a given exit address, -1 for a failure."""
         cells = self.cells
-        cells[c.STOP] = 0
+        cells[c.STOP] = cells[c.FLAGS_AT] = 0
         if cells[c.INTR]:
             cells[c.ATTENTION] |= c.ATTENTION_INTR  # IF may have been set since
         if self.segmentation:
@@ -150,6 +151,8 @@ class Core:
                 self._end_checks()
         self.limit()
         error = self.emulator.start(self.registers.eip)
+        if cells[c.FLAGS_AT]:
+            self._mend_flags()
         if cells[c.SITE]:
             unfold(cells)
         if cells[c.ATTENTION] & c.ATTENTION_FLUSHING:
@@ -169,6 +172,12 @@ class Core:
             return c.Stop.EXCEPTION
         cells[c.VECTOR] = error
         return -1
+
+    def _mend_flags(self) -> None:
+        """Give an instruction that has a hook and did not retire the flags that were before it."""
+        registers, cells = self.registers, self.cells
+        if registers.linear_eip + 1 == cells[c.FLAGS_AT]:
+            registers.eflags = registers.eflags & ~STATUS_FLAGS | int(cells[c.FLAGS])
 
     def attend(self, bit: int, on: bool) -> None:
         """Let the block hook's fast path look at something, or no longer."""

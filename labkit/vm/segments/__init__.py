@@ -4,16 +4,18 @@ Seeds: abstracts 8 and 9, "a first software entity occupies a portion of a linea
 software entity and prevents it from accessing its memory". Segments cut short protect while translated code runs
 at a level that paging cannot tell from the monitor's; in direct execution paging alone can, and the cut may go.
 
-Entry objects: `truncate`, `ShadowTable`, `Protection`, `run` of a strategy. Read first: `truncation.py`, then
-`modes.py`.
+Entry objects: `truncate`, `ShadowTable`, `Protection`, `run` of a strategy; all of it on the processor: `SharedSpace`.
+Read first: `truncation.py`, then `modes.py`, then `shared_space.py`.
 """
 
+from labkit.vm.segments.guest_code import GuestCode
 from labkit.vm.segments.modes import Mode, Protection, Safeguard
 from labkit.vm.segments.shadow_descriptors import CachedDescriptor, ShadowTable
+from labkit.vm.segments.shared_space import SharedSpace
 from labkit.vm.segments.strategies import Strategy, run
 from labkit.vm.segments.truncation import AddressSpace, Cut, Truncation, truncate
 
 __all__ = [
-    "AddressSpace", "CachedDescriptor", "Cut", "Mode", "Protection", "Safeguard", "ShadowTable", "Strategy",
-    "Truncation", "run", "truncate",
+    "AddressSpace", "CachedDescriptor", "Cut", "GuestCode", "Mode", "Protection", "Safeguard", "ShadowTable",
+    "SharedSpace", "Strategy", "Truncation", "run", "truncate",
 ]  # fmt: skip

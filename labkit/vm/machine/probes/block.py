@@ -252,7 +252,7 @@ def exact_clock(a):  # type: ignore[no-untyped-def]
 
 @njit()
 def _stop(a, why):  # type: ignore[no-untyped-def]
-    a[c.STOP] = U(why)
+    a[c.STOP], a[c.FLAGS_AT] = U(why), U(0)
     mend_flags(a[c.ENV])
     call_stop(a[c.STOP_FUNCTION], a[c.ENGINE])
 

@@ -1,17 +1,22 @@
-"""Mends the condition codes after CMPXCHG8B.
+"""Mends the condition codes after CMPXCHG8B, and at a fault of an instruction that has a hook.
 
 Unicorn leaves a raw operand in `cc_src` while `cc_op` says that it holds flags; when the processor then
 stops, the operand's other bits would be merged into EFLAGS (TF, IF, NT, AC set at random). Only flag bits may
 stay.
+
+Before an instruction hook Unicorn computes the flags, after it the condition codes become these flags. A fault of the
+same instruction then restores the kind of the last operation, as it was translated, and computes the flags anew, of
+codes that are flags already. So a hook notes them, and they are put in place where the instruction did not retire.
 """
 
 import numpy as np
 
+from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
 from labkit.vm.machine.probes.compiled import njit
 from labkit.vm.machine.probes.intrinsics import load32, store64
 
-__all__ = ["mend_flags"]
+__all__ = ["mend_flags", "note_flags"]
 
 CC_OP_EFLAGS = 1
 STATUS_FLAGS = np.uint32(0x8D5)  # OF SF ZF AF PF CF
@@ -23,3 +28,14 @@ def mend_flags(env: int) -> None:
     if load32(env + np.uint64(layout.CC_OP)) == CC_OP_EFLAGS:
         at = env + np.uint64(layout.CC_SRC)
         store64(at, np.uint64(load32(at) & STATUS_FLAGS))
+
+
+@njit()
+def note_flags(a, linear):  # type: ignore[no-untyped-def]
+    """An instruction hook of the instruction at `linear` is called: the flags are exact now."""
+    env = a[c.ENV]
+    if load32(env + np.uint64(layout.CC_OP)) == CC_OP_EFLAGS:
+        a[c.FLAGS_AT] = np.uint64(0)  # they stay what they are
+    else:
+        a[c.FLAGS_AT] = (np.uint64(linear) & np.uint64(0xFFFFFFFF)) + np.uint64(1)
+        a[c.FLAGS] = np.uint64(load32(env + np.uint64(layout.EFLAGS)) & STATUS_FLAGS)

@@ -21,7 +21,7 @@ from labkit.vm.machine.probes.decode import (
     SEGMENT_LOAD,
     instruction,
 )
-from labkit.vm.machine.probes.flags import mend_flags
+from labkit.vm.machine.probes.flags import mend_flags, note_flags
 from labkit.vm.machine.probes.intrinsics import call_stop, load8, load16, load32, store64
 from labkit.vm.machine.probes.operands import NOTHING, READS, operand
 from labkit.vm.machine.probes.segment_access import (
@@ -305,6 +305,7 @@ def _fetch_faults(a: Any, eip: Any, length: Any) -> Any:
 @cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))
 def check_hook(_engine: Any, linear: Any, _size: Any, a: Any) -> Any:
     """UC_HOOK_CODE: stop before an instruction that must fault."""
+    note_flags(a, linear)
     env = a[c.ENV]
     if a[c.SEGMENT_STATE] & U(c.SEGMENTS_WATCHED):
         a[c.SEGMENT_CHECKS] += U(1)
@@ -321,7 +322,7 @@ def check_hook(_engine: Any, linear: Any, _size: Any, a: Any) -> Any:
         return
     store64(env + U(layout.EIP), eip)
     a[c.VECTOR], a[c.SOFTWARE], a[c.ERROR] = U(vector), U(0), U(0)
-    a[c.STOP] = U(c.Stop.EXCEPTION)
+    a[c.STOP], a[c.FLAGS_AT] = U(c.Stop.EXCEPTION), U(0)
     settle(a, eip)
     mend_flags(env)
     call_stop(a[c.STOP_FUNCTION], a[c.ENGINE])

@@ -6,7 +6,7 @@ from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
 from labkit.vm.machine.probes.block import exact_clock, settle, settle_software
 from labkit.vm.machine.probes.compiled import cfunc, njit, types
-from labkit.vm.machine.probes.flags import mend_flags
+from labkit.vm.machine.probes.flags import mend_flags, note_flags
 from labkit.vm.machine.probes.intrinsics import call_stop, load32, store32, store64
 
 __all__ = ["exception_hook", "note_exception", "nothing_hook", "rdtsc_hook", "sysenter_hook"]
@@ -91,5 +91,6 @@ def sysenter_hook(_engine, a):  # type: ignore[no-untyped-def]
 
 
 @cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))
-def nothing_hook(_engine, _linear, _size, _a):  # type: ignore[no-untyped-def]
-    """UC_HOOK_CODE that does nothing: its presence makes Unicorn write back its lazy flags first."""
+def nothing_hook(_engine, linear, _size, a):  # type: ignore[no-untyped-def]
+    """UC_HOOK_CODE that does nothing else: its presence makes Unicorn write back its lazy flags first."""
+    note_flags(a, linear)

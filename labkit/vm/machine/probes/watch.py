@@ -11,6 +11,7 @@ import numpy as np
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes.block import exact_clock
 from labkit.vm.machine.probes.compiled import cfunc, njit, types
+from labkit.vm.machine.probes.flags import note_flags
 from labkit.vm.machine.probes.intrinsics import load8, load32, store8
 from labkit.vm.machine.probes.stores import hit
 
@@ -58,14 +59,16 @@ def alias_write(_engine, offset, size, value, a):  # type: ignore[no-untyped-def
 
 
 @cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))
-def code_hook(_engine, _linear, _size, a):  # type: ignore[no-untyped-def]
+def code_hook(_engine, linear, _size, a):  # type: ignore[no-untyped-def]
     """UC_HOOK_CODE: an instruction in the watched range is about to run."""
+    note_flags(a, linear)
     _note(a, exact_clock(a))
 
 
 @cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))
-def register_hook(_engine, _linear, _size, a):  # type: ignore[no-untyped-def]
+def register_hook(_engine, linear, _size, a):  # type: ignore[no-untyped-def]
     """UC_HOOK_CODE over everything: did the instruction before this one change the watched register?"""
+    note_flags(a, linear)
     value = U(load32(a[c.ENV] + (a[c.WATCH_REGISTER] << U(3))))
     if value != a[c.WATCH_VALUE]:
         _note(a, exact_clock(a) - U(1))
