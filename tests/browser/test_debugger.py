@@ -229,11 +229,13 @@ def test_nothing_is_cut_off_sideways(lab_page, width):
     lab.command("application:toggle-left-area")
     lab.page.wait_for_timeout(300)
     over = lab.page.evaluate(
-        "() => [...document.querySelectorAll('.lkd, .lkd .pane')]"
+        "() => [...document.querySelectorAll('.lkd, .lkd .pane, .lkd .mem')]"
         ".filter((node) => node.scrollWidth > node.clientWidth + 1)"
         ".map((node) => node.ariaLabel || node.className)"
     )
     assert not over
+    text = lab.page.locator(".lkd .mem .as").first
+    assert text.is_visible(), "the bytes as characters"
 
 
 def test_two_views_stay_in_step(lab_page):

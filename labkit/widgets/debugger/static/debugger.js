@@ -92,7 +92,7 @@ function render({ model, el }) {
     type: "button", role: "radio", "data-speed": i + 1, "aria-label": `speed ${i + 1}: ${name}`, title: `${i + 1}: ${name}`,
   }, h("i", { style: `height:${3 * (i + 1)}px` })));
   const goTo = h("input", { class: "m", "aria-label": "go to a point, address, symbol, event or name", "aria-keyshortcuts": "g", spellcheck: "false", autocomplete: "off" });
-  const stopAt = h("input", { class: "m", "aria-label": "stop at: an address, a register, write ADDRESS, or an event", "aria-keyshortcuts": "s", placeholder: "eax, page fault, write esp", spellcheck: "false", autocomplete: "off" });
+  const stopAt = h("input", { class: "m", "aria-label": "stop at: an address, a register, write ADDRESS, or an event", "aria-keyshortcuts": "s", placeholder: "eax, interrupt, write esp", spellcheck: "false", autocomplete: "off" });
   const speedName = h("span", { class: "s spn" });
   const toolbar = h("div", { class: "bar", role: "toolbar", "aria-label": "moving in time" },
     h("div", { class: "g" },
@@ -300,6 +300,7 @@ function render({ model, el }) {
     attr(row.vl, "data-text", word.value);
     attr(row.vl, "title", `memory at ${word.value}`);
     text(row.note, word.note);
+    attr(row.note, "title", word.note || null);
   }
   function makeEvent() {
     const mark = h("b", { class: "s" }), go = h("button", { type: "button", "data-do": "seek" }), kind = h("span"), what = h("span");
