@@ -113,6 +113,11 @@ class Core:
         self._sites = CallSites(self.array, layout, block.block_hook_replacing, block.block_hook_again)
         return self._sites if self._sites.address else block.block_hook
 
+    @property
+    def call_sites(self) -> CallSites | None:
+        """Of blocks that count themselves; None where they do not."""
+        return self._sites if self.mmu == "labkit" and self._sites.address else None
+
     def install(self, fill_hook: Any, block_hook: Any, exception_hook: Any) -> None:
         """Make these the hooks that an engine is made of, instead of those that were.
 

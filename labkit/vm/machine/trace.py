@@ -5,6 +5,7 @@ The guest sees nothing of it: the clock, registers and memory are the same at ev
 """
 
 import ctypes
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,20 +16,42 @@ import numpy.typing as npt
 
 from labkit.vm.machine.exit import Exit, ExitKind
 from labkit.vm.machine.probes import cells as c
-from labkit.vm.machine.probes import trace
-from labkit.vm.machine.probes.emulator import skip_flag_offset
+from labkit.vm.machine.probes import trace, trace_helpers, trace_site
+from labkit.vm.machine.probes import trace_words as w
+from labkit.vm.machine.probes.emulator import Hook, skip_flag_offset
 from labkit.vm.machine.processor import Processor
 
-__all__ = ["Capture", "KnownBlocks", "Tracer", "can_be_emptied"]
+__all__ = ["Capture", "KnownBlocks", "Pool", "Tracer", "can_be_emptied"]
 
-PASSES, REFS, SPACES = 1 << 19, 1 << 21, 1 << 14
-SLACK_PASSES, SLACK_REFS = 64, 1 << 16
+PASSES, REFS, SPACES, WALKS = 1 << 21, 1 << 23, 1 << 14, 1 << 17
+SLACK_PASSES, SLACK_REFS, SLACK_WALKS = 64, 1 << 16, 1 << 12
 """What may still come after a buffer has been found full: one block and the next one's start."""
+STATES, SLACK_STATES = 1 << 22, 1 << 12
 TABLE_BITS = 19
 NUMBERS, POOL = 1 << 18, 8 << 20
 LONGEST_BLOCK = 1 << 13
-READ_AFTER, READ, WRITE = 8192, 1024, 2048  # UC_HOOK_MEM_...
-Words = npt.NDArray[np.uint64]
+NEVER = 1 << 62
+Column = npt.NDArray[Any]
+
+
+class Pool:
+    """Arrays that are used again once nobody holds a part of them: fresh memory costs more than filling it."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[tuple[int, str], list[Column]] = {}
+
+    def array(self, length: int, kind: Any) -> Column:
+        """An array with any contents."""
+        arrays = self._arrays.setdefault((length, np.dtype(kind).str), [])
+        for array in arrays:
+            if sys.getrefcount(array) == UNUSED:
+                return array
+        arrays.append(np.empty(length, kind))
+        return arrays[-1]
+
+
+UNUSED = 3
+"""References to an array that only a pool holds: its list, the loop's name and the call's argument."""
 
 
 class KnownBlocks:
@@ -42,37 +65,51 @@ class KnownBlocks:
 
 @dataclass(slots=True)
 class Capture:
-    """A stretch of the run: `start`..`end` are clocks."""
+    """A stretch of the run: `start`..`end` are clocks. Columns that were not wanted are None."""
 
     blocks: KnownBlocks
     numbers: int
     """How many blocks have been numbered by its end."""
-    passes: Words
-    refs: Words
-    values: Words | None
-    spaces: Words
+    passes: Column
+    """Rows of four u32, and one row more, which says where the last pass ends."""
+    address: Column
+    """u32, by reference: physical address; FFFFFxxx where there is no memory."""
+    meta: Column
+    """u8, by reference: bytes, and 80h for a store."""
+    value: Column | None
+    linear: Column | None
+    spaces: Column
     """Rows of (index of the pass, CR3) where the address space has changed; the first is at index 0."""
+    registers: Column | None
+    """Rows of eight u32, before each instruction that was begun."""
+    walks: Column | None
+    """Rows of four u64, see probes/trace_walk.py."""
     start: int
     end: int
-    last_retired: int
-    last_refs: int
 
 
 class Tracer:
-    """The tracing side of a processor: `memory` accesses, with `values`; `exact` places, slowly, for checks.
+    """The tracing side of a processor: `memory` accesses, with `values` and `linear` addresses, and more.
+
+    `registers` before each instruction, and `walks` of page tables, when wanted. `exact` notes the places of
+    references instead of their values; `hooks` leaves all accesses to Unicorn: both are slow, and for checks.
 
     Raises `ValueError` for a processor whose addresses Unicorn translates itself.
     """
 
     def __init__(
-        self, processor: Processor, *, memory: bool = True, values: bool = False, exact: bool = False
-    ) -> None:
+        self, processor: Processor, *, memory: bool = True, values: bool = False, linear: bool = False,
+        registers: bool = False, walks: bool = False, exact: bool = False, hooks: bool = False,
+    ) -> None:  # fmt: skip
         if processor.mmu != "labkit":
             raise ValueError("only a processor with labkit's own paging unit can be traced: mmu='labkit'")
         self._processor = processor
-        self._memory, self._values, self._exact = memory, values or exact, exact
-        self._state = np.zeros(trace.WORDS, np.uint64)
-        self._t: Any = (ctypes.c_uint64 * trace.WORDS).from_address(self._state.ctypes.data)
+        self._memory, self._values, self._linear = memory, values or exact, linear and memory
+        self._registers, self._walks = registers, walks
+        self._exact, self._only_hooks = exact, hooks or exact
+        self._state = np.zeros(w.WORDS, np.uint64)
+        self._t: Any = (ctypes.c_uint64 * w.WORDS).from_address(self._state.ctypes.data)
+        self._pool = Pool()
         self._blocks = KnownBlocks()
         self._start = 0
 
@@ -83,53 +120,76 @@ class Tracer:
         if processor.cells[c.TC_MEMORY]:
             raise RuntimeError("what a binary translator runs cannot be traced: use a machine with the hw engine")
         core = processor.core
+        t[w.CELLS] = processor.array.ctypes.data
         processor.cells[c.TRACE] = self._state.ctypes.data
-        t[trace.SKIP] = core.emulator.address + skip_flag_offset() if self._memory and not self._exact else 0
+        env = core.emulator.layout.registers
+        attached = self._memory and not self._only_hooks and trace_helpers.attach(env, self._state.ctypes.data)
+        own_skip = self._memory and not self._exact and not attached
+        t[w.SKIP] = core.emulator.address + skip_flag_offset() if own_skip else 0
         self._number_anew()
         self._renew()
         handles = self._hook()
-        before = core.count_with(trace.traced_block_hook)
+        enter = processor.cells[c.ENTER]
+        before = core.count_with(trace.traced_block_hook if t[w.SKIP] else self._block_hook())
         try:
             yield self
         finally:
             for handle in handles:
                 processor.remove_hook(handle)
+            processor.cells[c.ENTER] = enter
             core.count_with(before)
+            if attached:
+                trace_helpers.detach(env)
             processor.cells[c.TRACE] = 0
 
+    def _block_hook(self) -> Any:
+        """Blocks that note themselves, where the host allows it."""
+        sites, here = self._processor.core.call_sites, self._state.ctypes.data
+        if sites is None:
+            return trace.traced_block_hook
+        t, cells = self._t, self._processor.cells
+        t[w.ON_BRANCH], t[w.ON_OTHER] = sites.add_tracing(
+            cells, trace.traced_block_hook_replacing, trace.traced_block_hook_again, here, trace_site.machine_code
+        )
+        return sites.tracing
+
     def _hook(self) -> list[Any]:
-        if not self._memory:
-            return []
-        emulator, here = self._processor.core.emulator, self._state.ctypes.data
-        if self._exact:
-            cells = self._processor.array.ctypes.data
-            return [emulator.hook(kind, trace.place_hook, cells) for kind in (READ, WRITE)]
-        function = trace.value_hook if self._values else trace.memory_hook
-        return [emulator.hook(kind, function, here) for kind in (READ_AFTER, WRITE)]
+        processor = self._processor
+        emulator, cells = processor.core.emulator, processor.array.ctypes.data
+        handles = []
+        if self._registers:
+            handles.append(emulator.hook(Hook.CODE, trace.register_hook, cells))
+        if self._memory:
+            function = trace.place_hook if self._exact else trace.memory_hook
+            kinds = trace_helpers.MEMORY_HOOKS["before" if self._exact else "after"]
+            handles += [emulator.hook(kind, function, cells) for kind in kinds]
+        return handles
 
     @property
     def full(self) -> bool:
         """Is it time to empty the buffer?"""
         t = self._t
         return bool(
-            t[trace.COUNT] > t[trace.HIGH] or t[trace.REFS] >= t[trace.REFS_HIGH]
-            or t[trace.SPACE_COUNT] >= t[trace.SPACES_HIGH] or self._numbers_full
+            t[w.PLACE] > t[w.PLACE_HIGH] or t[w.REFS] >= t[w.REFS_HIGH] or t[w.STATES] >= t[w.STATES_HIGH]
+            or t[w.SPACE_COUNT] >= t[w.SPACES_HIGH] or t[w.WALK_COUNT] >= t[w.WALKS_HIGH] or self._numbers_full
         )  # fmt: skip
 
     @property
     def _numbers_full(self) -> bool:
         t = self._t
-        return bool(t[trace.NUMBERS] + 2 >= t[trace.MOST_NUMBERS] or t[trace.POOL_COUNT] >= t[trace.POOL_HIGH])
+        return bool(t[w.NUMBERS] + 2 >= t[w.MOST_NUMBERS] or t[w.POOL_COUNT] >= t[w.POOL_HIGH])
 
     def take(self) -> Capture:
         """What has been noted since the last time. Between two blocks only: no emulation may be under way."""
         t, clock = self._t, self._processor.clock
-        count, refs = int(t[trace.COUNT]), int(t[trace.REFS])
+        count, refs, states = (t[w.PLACE] - t[w.PASSES]) >> 4, int(t[w.REFS]), int(t[w.STATES])
+        self._passes[count] = 0, refs, clock & 0xFFFFFFFF, states
         taken = Capture(
-            self._blocks, int(t[trace.NUMBERS]), self._passes[:count], self._refs[:refs],
+            self._blocks, int(t[w.NUMBERS]), self._passes[: count + 1], self._address[:refs], self._meta[:refs],
             self._value[:refs] if self._values and self._memory else None,
-            self._spaces[: int(t[trace.SPACE_COUNT])], self._start, clock,
-            clock - int(t[trace.LAST_CLOCK]) if count else 0, refs - int(t[trace.LAST_REFS]),
+            self._linears[:refs] if self._linear else None, self._spaces[: int(t[w.SPACE_COUNT])],
+            self._states[:states] if self._registers else None,
+            self._walked[: int(t[w.WALK_COUNT])] if self._walks else None, self._start, clock,
         )  # fmt: skip
         if self._numbers_full:
             self._blocks = KnownBlocks()
@@ -143,25 +203,36 @@ class Tracer:
 
     def _number_anew(self) -> None:
         t, blocks = self._t, self._blocks
-        t[trace.TABLE], t[trace.TABLE_SHIFT] = blocks.table.ctypes.data, 64 - TABLE_BITS
-        t[trace.KNOWN], t[trace.POOL] = blocks.known.ctypes.data, blocks.pool.ctypes.data
-        t[trace.NUMBERS] = t[trace.POOL_COUNT] = 0
-        t[trace.MOST_NUMBERS], t[trace.POOL_HIGH] = NUMBERS, POOL
+        t[w.TABLE], t[w.TABLE_SHIFT] = blocks.table.ctypes.data, 64 - TABLE_BITS
+        t[w.KNOWN], t[w.POOL] = blocks.known.ctypes.data, blocks.pool.ctypes.data
+        t[w.NUMBERS] = t[w.POOL_COUNT] = 0
+        t[w.MOST_NUMBERS], t[w.POOL_HIGH] = NUMBERS, POOL
+        t[w.LAST_PLACE] = (1 << 64) - 1
 
     def _renew(self) -> None:
-        """Fresh buffers: the old ones are somebody else's now."""
-        t = self._t
+        """Other buffers: the old ones are somebody else's now."""
+        t, array = self._t, self._pool.array
         refs = REFS + SLACK_REFS if self._memory else 1
-        self._passes = np.empty(PASSES + SLACK_PASSES, np.uint64)
-        self._refs = np.empty(refs, np.uint64)
-        self._value = np.empty(refs if self._values else 1, np.uint64)
-        self._spaces = np.empty((SPACES + SLACK_PASSES, 2), np.uint64)
-        t[trace.BLOCKS], t[trace.COUNT], t[trace.HIGH] = self._passes.ctypes.data, 0, PASSES
-        t[trace.MEMORY], t[trace.VALUES] = self._refs.ctypes.data, self._value.ctypes.data
-        t[trace.REFS], t[trace.REFS_HIGH], t[trace.LAST_REFS] = 0, REFS if self._memory else 1 << 62, 0
-        t[trace.SPACES], t[trace.SPACE_COUNT] = self._spaces.ctypes.data, 0
-        t[trace.SPACES_HIGH], t[trace.LAST_SPACE] = SPACES, (1 << 64) - 1
-        self._start = t[trace.LAST_CLOCK] = self._processor.clock
+        self._passes = array(4 * (PASSES + SLACK_PASSES), np.uint32).reshape(-1, 4)
+        self._address, self._meta = array(refs, np.uint32), array(refs, np.uint8)
+        self._value = array(refs if self._values else 2, np.uint64)
+        self._linears = array(refs if self._linear else 3, np.uint32)
+        self._spaces = array(2 * (SPACES + SLACK_PASSES), np.uint64).reshape(-1, 2)
+        self._states = array(8 * (STATES + SLACK_STATES) if self._registers else 8, np.uint32).reshape(-1, 8)
+        self._walked = array(4 * (WALKS + SLACK_WALKS) if self._walks else 4, np.uint64).reshape(-1, 4)
+        t[w.PASSES] = t[w.PLACE] = self._passes.ctypes.data
+        t[w.PLACE_HIGH] = t[w.PASSES] + 16 * PASSES
+        t[w.ADDRESS], t[w.META] = self._address.ctypes.data, self._meta.ctypes.data
+        t[w.VALUE] = self._value.ctypes.data if self._values else 0
+        t[w.LINEAR] = self._linears.ctypes.data if self._linear else 0
+        t[w.REFS], t[w.REFS_HIGH] = 0, REFS if self._memory else NEVER
+        t[w.REGISTERS], t[w.STATES] = self._states.ctypes.data, 0
+        t[w.STATES_HIGH] = STATES if self._registers else NEVER
+        t[w.WALKS] = self._walked.ctypes.data if self._walks else 0
+        t[w.WALK_COUNT], t[w.WALKS_HIGH] = 0, WALKS if self._walks else NEVER
+        t[w.SPACES], t[w.SPACE_COUNT] = self._spaces.ctypes.data, 0
+        t[w.SPACES_HIGH], t[w.LAST_SPACE] = SPACES, (1 << 64) - 1
+        self._start = self._processor.clock
 
 
 def can_be_emptied(found: Exit) -> bool:

@@ -53,6 +53,12 @@ class Batch:
     """Index in the whole stretch of each instruction; None: all are there."""
     rows: Sequence[Row] = field(default=())
     """Events with start <= clock, as the monitor told them."""
+    target: Column | None = None
+    """u32, by reference: linear address; None where it was not asked for."""
+    registers: Column | None = None
+    """u32, rows of EAX ECX EDX EBX ESP EBP ESI EDI before each instruction; None where not asked for."""
+    walks: Column | None = None
+    """u64, rows of (point, linear page, physical page | rights or fault, 0 read 1 write 2 fetch)."""
 
     def __len__(self) -> int:
         return len(self.linear)
@@ -109,7 +115,13 @@ class Batch:
             self.cpl[at], counts[at], self.address[mask], self.meta[mask],
             None if self.value is None else self.value[mask], self.spaces,
             at if self.kept is None else self.kept[at], self.rows,
+            None if self.target is None else self.target[mask],
+            None if self.registers is None else self.registers[at], self.walks,
         )  # fmt: skip
+
+    def with_walks(self, walks: Column) -> "Batch":
+        """The same with other walks of the page tables."""
+        return replace(self, walks=walks)
 
     def with_rows(self, rows: Sequence[Row]) -> "Batch":
         """The same with other events."""

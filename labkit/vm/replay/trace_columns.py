@@ -5,21 +5,25 @@ from collections.abc import Sequence
 import numpy as np
 
 from labkit.vm.machine.probes import trace_columns as words
-from labkit.vm.machine.trace import NUMBERS, POOL, Capture, KnownBlocks
+from labkit.vm.machine.trace import NUMBERS, POOL, Capture, KnownBlocks, Pool
 from labkit.vm.monitor.events import Row
-from labkit.vm.replay.trace_batch import Batch
+from labkit.vm.replay.trace_batch import Batch, Column
 
 __all__ = ["Columns"]
 
+ROOM = 1 << 12
+"""Arrays are made for a multiple of so many rows, so that they can be used again."""
+
 
 class Columns:
-    """Makes batches of captures, in order."""
+    """Makes batches of captures, in order: of all instructions, or of `branches` alone, without references."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, branches: bool = False) -> None:
+        self._branches = branches
         self._blocks: KnownBlocks | None = None
         self._learned = 0
         self._words = np.zeros(words.WORDS, np.uint64)
-        self._space = 0
+        self._pool = Pool()
 
     @property
     def guessed(self) -> int:
@@ -37,52 +41,110 @@ class Columns:
             self._blocks, self._learned = capture.blocks, 0
             self._first = np.empty(NUMBERS, np.uint32)
             self._sum = np.empty(NUMBERS, np.uint64)
-            self._linear, self._physical = np.empty(POOL, np.uint32), np.empty(POOL, np.uint32)
-            self._bytes = np.empty((3, POOL), np.uint8)
+            groups = POOL // words.GROUP + NUMBERS
+            self._groups = np.empty(groups * words.GROUP_SIZE, np.uint8)
             w[words.KNOWN], w[words.POOL] = capture.blocks.known.ctypes.data, capture.blocks.pool.ctypes.data
             w[words.FIRST], w[words.SUM] = self._first.ctypes.data, self._sum.ctypes.data
-            w[words.T_LINEAR], w[words.T_PHYSICAL] = self._linear.ctypes.data, self._physical.ctypes.data
-            for word, row in zip((words.T_SIZE, words.T_KIND, words.T_REFS), self._bytes, strict=True):
-                w[word] = row.ctypes.data
-            w[words.LEARNED] = 0
+            w[words.GROUPS], w[words.LEARNED] = self._groups.ctypes.data, 0
         if capture.numbers > self._learned:
             words.learn(w.ctypes.data, self._learned, capture.numbers)
             self._learned = capture.numbers
 
+    def _array(self, count: int, kind: type) -> Column:
+        return self._pool.array((count // ROOM + 1) * ROOM + words.SLACK, kind)
+
     def batch(self, capture: Capture, rows: Sequence[Row] = ()) -> Batch:
         """The columns of one capture. Raises `RuntimeError` where an instruction would be missing."""
         self._learn(capture)
-        w, count, refs = self._words, capture.end - capture.start, len(capture.refs)
-        linear, physical = np.empty(count, np.uint32), np.empty(count, np.uint32)
-        size, kind, cpl = np.empty(count, np.uint8), np.empty(count, np.uint8), np.empty(count, np.uint8)
-        owned = np.empty(count, np.uint8) if refs else np.zeros(count, np.uint8)
-        address, meta = np.empty(refs, np.uint32), np.empty(refs, np.uint8)
-        value = None if capture.values is None else np.empty(refs, np.uint64)
-        starts = np.empty(len(capture.passes), np.uint32)
+        w, passes = self._words, len(capture.passes) - 1
+        most = passes if self._branches else capture.end - capture.start
+        linear, physical = self._array(most, np.uint32), self._array(most, np.uint32)
+        size, kind, cpl, owned = (self._array(most, np.uint8) for _ in range(4))
+        kept = self._array(most, np.uint32) if self._branches else None
+        starts, drops = self._array(passes, np.uint32), self._array(2 * passes, np.uint32)
         for word, column in (
             (words.PASSES, capture.passes), (words.O_LINEAR, linear), (words.O_PHYSICAL, physical),
             (words.O_SIZE, size), (words.O_KIND, kind), (words.O_CPL, cpl), (words.O_REFS, owned),
-            (words.O_ADDRESS, address), (words.O_META, meta), (words.STARTS, starts),
+            (words.META, capture.meta), (words.STARTS, starts), (words.DROPS, drops),
         ):  # fmt: skip
             w[word] = column.ctypes.data
-        w[words.PASS_COUNT], w[words.LAST_RETIRED] = len(capture.passes), capture.last_retired
-        w[words.LAST_REFS] = capture.last_refs
-        w[words.MEMORY] = capture.refs.ctypes.data if refs else 0
-        w[words.VALUES], w[words.O_VALUE] = 0, 0
-        if value is not None and capture.values is not None and refs:
-            w[words.VALUES], w[words.O_VALUE] = capture.values.ctypes.data, value.ctypes.data
-        words.expand(w.ctypes.data)
+        w[words.ADDRESS] = capture.address.ctypes.data if len(capture.address) else 0
+        w[words.PASS_COUNT], w[words.DROP_COUNT], w[words.MOST_DROPS] = passes, 0, passes
+        if kept is None:
+            words.expand(w.ctypes.data)
+            count = int(w[words.INSTRUCTIONS])
+        else:
+            w[words.KEPT] = kept.ctypes.data
+            words.branches(w.ctypes.data)
+            count = int(w[words.ROWS])
+            kept = kept[:count]
+        self._check(capture.end - capture.start)
+        if kept is not None or not len(capture.address):
+            owned[:count] = 0
+        lost = drops[: 2 * int(w[words.DROP_COUNT])].reshape(-1, 2).astype(np.int64)
+        spaces = capture.spaces.copy()
+        if len(spaces) and passes:
+            spaces[:, 0] = starts[np.minimum(spaces[:, 0], passes - 1).astype(np.int64)]
+        made = Batch(
+            capture.start, capture.end, linear[:count], physical[:count], size[:count], kind[:count], cpl[:count],
+            owned[:count], _without(capture.address, lost), _without(capture.meta, lost),
+            None if capture.value is None else _without(capture.value, lost), spaces, kept, rows,
+            None if capture.linear is None else _without(capture.linear, lost),
+            None if capture.registers is None else _registers(capture, starts[:passes], count),
+        )  # fmt: skip
+        return made if capture.walks is None else made.with_walks(_walks(capture, made, starts[:passes], lost))
+
+    def _check(self, count: int) -> None:
+        w = self._words
         if int(w[words.INSTRUCTIONS]) != count or w[words.MISSING]:
             raise RuntimeError(
                 f"trace: {count} instructions have retired and {int(w[words.INSTRUCTIONS])} were found; "
                 "this is a defect of labkit"
             )
-        used = int(w[words.REFERENCES])
-        spaces = capture.spaces.copy()
-        if len(spaces):
-            spaces[:, 0] = starts[np.minimum(spaces[:, 0], len(starts) - 1).astype(np.int64)]
-            self._space = int(spaces[-1, 1])
-        return Batch(
-            capture.start, capture.end, linear, physical, size, kind, cpl, owned, address[:used], meta[:used],
-            None if value is None else value[:used], spaces, None, rows,
-        )  # fmt: skip
+
+
+def _without(column: Column, lost: Column) -> Column:
+    """A column of references without those that belong to no instruction: the others are moved up, in place."""
+    if not len(lost):
+        return column
+    ends = [*lost[1:, 0].tolist(), len(column)]
+    to = int(lost[0, 0])
+    for (at, count), end in zip(lost.tolist(), ends, strict=True):
+        start, more = at + count, end - at - count
+        column[to : to + more] = column[start:end]
+        to += more
+    return column[:to]
+
+
+def _registers(capture: Capture, starts: Column, count: int) -> Column:
+    """The state before each instruction: the first ones of its pass; those of an attempt that failed come after."""
+    if capture.registers is None:
+        raise ValueError("no registers were captured")
+    of_pass = capture.passes[:-1, 3].astype(np.int64) - starts
+    ends = np.append(starts[1:], count).astype(np.int64)
+    retired = ends - starts
+    return capture.registers[np.repeat(of_pass, retired) + np.arange(count)]
+
+
+def _walks(capture: Capture, batch: Batch, starts: Column, lost: Column) -> Column:
+    """Rows of (point, linear page, what came of it, access): of the instruction whose access it was for."""
+    walks = capture.walks
+    if walks is None or not len(walks):
+        return np.zeros((0, 4), np.uint64)
+    after = (walks[:, 0] & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    access, ref = walks[:, 0] >> np.uint64(32), walks[:, 3].astype(np.int64)
+    first = np.append(starts, batch.end - batch.start).astype(np.int64)
+    at = first[np.minimum(after, len(first) - 1)]
+    if len(batch.refs):
+        sums = np.concatenate([[0], np.cumsum(lost[:, 1])]) if len(lost) else np.zeros(1, np.int64)
+        before = np.searchsorted(lost[:, 0], ref, side="right") if len(lost) else np.zeros(len(ref), np.int64)
+        is_lost = (before > 0) & (ref < (lost[before - 1].sum(axis=1) if len(lost) else 0))
+        ends = np.cumsum(batch.refs, dtype=np.int64)
+        owner = np.searchsorted(ends, ref - sums[before], side="right")
+        of_pass = capture.passes[np.minimum(after, len(capture.passes) - 1), 1].astype(np.int64)
+        inside = (access != 2) & ~is_lost & (ref < of_pass) & (owner < at)
+        at = np.where(inside, owner, at)
+    found = np.empty((len(walks), 4), np.uint64)
+    found[:, 0] = at.astype(np.uint64) + np.uint64(batch.start)
+    found[:, 1], found[:, 2], found[:, 3] = walks[:, 1], walks[:, 2], access
+    return found

@@ -24,7 +24,7 @@ from labkit.vm.replay.trace_spans import Window
 __all__ = ["CHUNK", "full_trace"]
 
 Item = tuple[Capture, list[Row]] | BaseException | None
-CHUNK = 1 << 19
+CHUNK = 1 << 21
 """Instructions in a batch, beginning at a multiple of it."""
 WAITING = 2
 """Full buffers that may wait for the consumer."""
@@ -123,17 +123,18 @@ def _captured(source: Source, tracer: Tracer, parts: Sequence[Window]) -> Genera
 
 
 def full_trace(
-    source: Source, parts: Sequence[Window], *, memory: bool = True, values: bool = True, exact: bool = False
-) -> Iterator[Batch]:
-    """Every instruction of some stretches of a run, in batches.
+    source: Source, parts: Sequence[Window], *, memory: bool = True, values: bool = True, branches: bool = False,
+    **more: bool,
+) -> Iterator[Batch]:  # fmt: skip
+    """Every instruction of some stretches of a run, in batches; of `branches` alone if so wanted.
 
-    `exact` is for checks: the place of each reference's instruction comes in the place of its value, slowly.
+    `more` goes to `Tracer`.
     """
     made: Columns | None = None
     for part in parts:
         source.goto(part.start)
-        tracer = Tracer(source.machine.processor, memory=memory, values=values, exact=exact)
-        made = made or Columns()
+        tracer = Tracer(source.machine.processor, memory=memory, values=values, **more)
+        made = made or Columns(branches=branches)
         with closing(_captured(source, tracer, [part])) as captured:
             for capture, rows in captured:
                 yield made.batch(capture, rows)

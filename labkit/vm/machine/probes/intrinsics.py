@@ -9,8 +9,8 @@ from typing import Any
 from labkit.vm.machine.probes.compiled import intrinsic, ir, types
 
 __all__ = [
-    "call_control", "call_leave", "call_restore", "call_stop", "load8", "load16", "load32", "load64",
-    "store8", "store16", "store32", "store64",
+    "call_control", "call_leave", "call_load", "call_restore", "call_stop", "call_store",
+    "load8", "load16", "load32", "load64", "store8", "store16", "store32", "store64",
 ]  # fmt: skip
 
 U8, U16, U32, U64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
@@ -90,3 +90,26 @@ def call_leave(_context: Any, function: Any, cpu: Any) -> Any:
         return ctx.get_dummy_value()
 
     return types.void(types.uint64, types.uint64), codegen
+
+
+@intrinsic
+def call_load(_context: Any, function: Any, env: Any, address: Any, oi: Any, back: Any) -> Any:
+    """Call `uint64_t helper(CPUArchState *env, target_ulong address, TCGMemOpIdx oi, uintptr_t back)`."""
+
+    def codegen(_ctx: Any, builder: Any, _sig: Any, args: Any) -> Any:
+        pointer = ir.FunctionType(U64, [U64, U64, U32, U64]).as_pointer()
+        return builder.call(builder.inttoptr(args[0], pointer), args[1:])
+
+    return types.uint64(types.uint64, types.uint64, types.uint64, types.uint32, types.uint64), codegen
+
+
+@intrinsic
+def call_store(_context: Any, function: Any, env: Any, address: Any, value: Any, oi: Any, back: Any) -> Any:
+    """Call `void helper(CPUArchState *env, target_ulong address, uintN_t value, TCGMemOpIdx oi, uintptr_t back)`."""
+
+    def codegen(ctx: Any, builder: Any, _sig: Any, args: Any) -> Any:
+        pointer = ir.FunctionType(ir.VoidType(), [U64, U64, U64, U32, U64]).as_pointer()
+        builder.call(builder.inttoptr(args[0], pointer), args[1:])
+        return ctx.get_dummy_value()
+
+    return types.void(types.uint64, types.uint64, types.uint64, types.uint64, types.uint32, types.uint64), codegen

@@ -26,6 +26,7 @@ from labkit.vm.machine.probes.address import UNKNOWN, effective_address
 from labkit.vm.machine.probes.compiled import entry, njit
 from labkit.vm.machine.probes.decode import ONE, PREFIX
 from labkit.vm.machine.probes.intrinsics import load8, load32, load64, store32, store64
+from labkit.vm.machine.probes.trace_walk import note_walk
 from labkit.vm.machine.probes.walk import (
     WALK_DIRTY,
     WALK_EXECUTE,
@@ -122,6 +123,8 @@ def lookup(a, va, write, fetch, user):  # type: ignore[no-untyped-def]
         if granted & U(WALK_WRITE) or not write:
             return granted
     granted = translate(a, va, write, fetch, user, True)
+    if a[c.TRACE]:
+        note_walk(a, va, granted, write, fetch)
     if not (granted & U(WALK_FAULT)):
         _insert(a, page, granted & KEPT)
     return granted

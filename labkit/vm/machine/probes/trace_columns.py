@@ -1,8 +1,11 @@
-"""From passes of blocks to columns of instructions and memory references, compiled.
+"""From passes of blocks to columns of instructions, compiled.
 
-What a block's instructions are is looked up once (`learn`) and copied from then on (`expand`). A reference
-belongs to the instruction whose turn it is by the number of accesses that each form makes (references.py).
-Both take one array of words: host addresses and counts, numbered below.
+What a block's instructions are is looked up once (`learn`) and copied from then on (`expand`), eight at a time:
+
+    group of 8 instructions, 96 bytes:   0 linear u32 x 8   32 physical u32 x 8   64 size u8 x 8   72 kind   80 accesses
+
+A reference belongs to the instruction whose turn it is by the number of accesses that each form makes
+(references.py). All take one array of words: host addresses and counts, numbered below.
 """
 
 import numpy as np
@@ -11,38 +14,54 @@ from labkit.vm.machine.probes.compiled import entry, njit
 from labkit.vm.machine.probes.decode import BRANCH, IO, LENGTH, REP, instruction
 from labkit.vm.machine.probes.intrinsics import load8, load32, load64, store8, store32, store64
 from labkit.vm.machine.probes.references import SEGMENT, USUAL, VARIES, references
-from labkit.vm.machine.probes.trace import INFO_OF, KNOWN_SIZE, PAGES_OF, PLACE, WHERE
+from labkit.vm.machine.probes.trace import INFO_OF, KNOWN_SIZE, PAGES_OF, PASS_SIZE, PLACE, WHERE
 
-__all__ = ["KIND_BRANCH", "KIND_IO", "KIND_REP", "expand", "learn"]
+__all__ = ["KIND_BRANCH", "KIND_IO", "KIND_REP", "branches", "expand", "learn"]
 
 U = np.uint64
 KIND_BRANCH, KIND_REP, KIND_IO = 1, 2, 4
 
-# words of `learn` and `expand`
+# words of `learn`, `expand` and `branches`
 KNOWN, POOL = 0, 1
-FIRST, SUM = 2, 3  # u32 by number: its first instruction below; its usual accesses | VARIES << 24 | count << 32
-T_LINEAR, T_PHYSICAL, T_SIZE, T_KIND, T_REFS = 4, 5, 6, 7, 8  # by instruction: u32, u32, u8, u8, u8
-LEARNED = 9  # instructions there
-PASSES, PASS_COUNT, LAST_RETIRED, LAST_REFS = 10, 11, 12, 13
-MEMORY, VALUES = 14, 15
-O_LINEAR, O_PHYSICAL, O_SIZE, O_KIND, O_REFS, O_CPL = 16, 17, 18, 19, 20, 21  # results, by instruction
-O_ADDRESS, O_META, O_VALUE = 22, 23, 24  # results, by reference: u32, u8 size | write << 7, u64
-INSTRUCTIONS, REFERENCES = 25, 26  # how many came out
-DROPPED, GUESSED, MISSING = 27, 28, 29
-STARTS = 33  # u32 by pass: index of its first instruction
-WORDS = 40
+FIRST, SUM = 2, 3  # by number: u32 index of its first group; u64 its usual accesses | VARIES << 24 | count << 32
+GROUPS, LEARNED = 4, 5  # where the groups lie; how many there are
+PASSES, PASS_COUNT = 6, 7  # one more pass follows, which says where the last one ends
+ADDRESS, META = 8, 9  # columns of the references, 0 = none
+O_LINEAR, O_PHYSICAL, O_SIZE, O_KIND, O_REFS, O_CPL = 10, 11, 12, 13, 14, 15  # results, room for SLACK more
+STARTS = 16  # u32 by pass: index of its first instruction
+DROPS, DROP_COUNT, MOST_DROPS = 17, 18, 19  # references that belong to no instruction: u32 index, u32 how many
+KEPT = 20  # of `branches`: u32 index of each in the whole stretch
+INSTRUCTIONS, REFERENCES, ROWS = 21, 22, 23  # how many came out
+DROPPED, GUESSED, MISSING = 24, 25, 26
+WORDS = 32
+
+GROUP, GROUP_SIZE = 8, 96
+AT_PHYSICAL, AT_SIZE, AT_KIND, AT_REFS = 32, 64, 72, 80
+SLACK = 1024
+"""Instructions for which there must be room behind the results; their columns are written in eights."""
+
+
+@njit(inlining="always")
+def _of(base, i):  # type: ignore[no-untyped-def]
+    """Host address of the group of instruction `i` of a block."""
+    return base + (i >> U(3)) * U(GROUP_SIZE)
+
+
+@njit(inlining="always")
+def _usual(base, i):  # type: ignore[no-untyped-def]
+    return load8(_of(base, i) + U(AT_REFS) + (i & U(7)))
 
 
 @entry("void(cells, u64, u64)", alone=False)
 def learn(w, first, end):  # type: ignore[no-untyped-def]
     """Decode the blocks with numbers `first` up to `end`."""
-    at = w[LEARNED]
     for number in range(U(first), U(end)):
         known = w[KNOWN] + number * U(KNOWN_SIZE)
         place, pages = load64(known + U(PLACE)), load64(known + U(PAGES_OF))
-        linear, wide = place & U(0xFFFFFFFF), np.int64(place >> U(45))
+        linear, wide = place & U(0xFFFFFFFF), np.int64((place >> U(45)) & U(1))
         p = w[POOL] + load64(known + U(WHERE))
-        store32(w[FIRST] + (number << U(2)), np.uint32(at))
+        store32(w[FIRST] + (number << U(2)), np.uint32(w[LEARNED]))
+        base = w[GROUPS] + w[LEARNED] * U(GROUP_SIZE)
         offset, count, total, varies = U(0), U(0), U(0), U(0)
         wanted = load64(known + U(INFO_OF)) & U(0x3FF)
         while count < wanted:
@@ -59,18 +78,18 @@ def learn(w, first, end):  # type: ignore[no-untyped-def]
                 kind |= np.uint8(KIND_REP)
             if found & IO:
                 kind |= np.uint8(KIND_IO)
-            store32(w[T_LINEAR] + (at << U(2)), np.uint32(address))
-            store32(w[T_PHYSICAL] + (at << U(2)), np.uint32(page | (address & U(0xFFF))))
-            store8(w[T_SIZE] + at, np.uint8(found & LENGTH))
-            store8(w[T_KIND] + at, kind)
-            store8(w[T_REFS] + at, refs)
+            at, k = _of(base, count), count & U(7)
+            store32(at + (k << U(2)), np.uint32(address))
+            store32(at + U(AT_PHYSICAL) + (k << U(2)), np.uint32(page | (address & U(0xFFF))))
+            store8(at + U(AT_SIZE) + k, np.uint8(found & LENGTH))
+            store8(at + U(AT_KIND) + k, kind)
+            store8(at + U(AT_REFS) + k, refs)
             total += U(refs & USUAL)
             varies += U(refs >> 7)
             offset += U(found & LENGTH)
-            at += U(1)
             count += U(1)
+        w[LEARNED] += (count + U(7)) >> U(3)
         store64(w[SUM] + (number << U(3)), total | (min(varies, U(255)) << U(24)) | (count << U(32)))
-    w[LEARNED] = at
 
 
 @njit()
@@ -79,23 +98,22 @@ def _of_segment(w, ref, left, usual):  # type: ignore[no-untyped-def]
     mine = U(usual) - U(2)
     if left < mine + U(2):
         return mine
-    at = w[MEMORY] + ((ref + mine) << U(3))
-    low, high = load64(at), load64(at + U(8))
-    four = U(4 << 40)
-    if low >> U(40) != U(4) or high != low + U(4):
+    at = ref + mine
+    low, high = U(load32(w[ADDRESS] + (at << U(2)))), U(load32(w[ADDRESS] + ((at + U(1)) << U(2))))
+    if load8(w[META] + at) != 4 or load8(w[META] + at + U(1)) != 4 or high != low + U(4):
         return mine
     mine += U(2)
-    if left > mine and load64(at + U(16)) == (high & U(0xFFFFFFFFFF)) | four | U(1 << 47):
+    if left > mine and load8(w[META] + at + U(2)) == 0x84 and U(load32(w[ADDRESS] + ((at + U(2)) << U(2)))) == high:
         mine += U(1)
     return mine
 
 
 @njit(inlining="never")
-def _tie(w, first, out, retired, refs, count, ref):  # type: ignore[no-untyped-def]
+def _tie(w, base, out, retired, refs, count, ref):  # type: ignore[no-untyped-def]
     """References of a pass that was left early or holds instructions that vary; how many belong to it."""
     total, varying, last_varying = U(0), U(0), U(0)
     for i in range(retired):
-        usual = load8(w[T_REFS] + first + i)
+        usual = _usual(base, U(i))
         total += U(usual & USUAL)
         if usual & VARIES:
             varying += U(1)
@@ -103,7 +121,7 @@ def _tie(w, first, out, retired, refs, count, ref):  # type: ignore[no-untyped-d
     difference = np.int64(refs) - np.int64(total)
     left = refs
     for i in range(retired):
-        usual = load8(w[T_REFS] + first + i)
+        usual = _usual(base, U(i))
         mine = U(usual & USUAL)
         if varying > U(1) and usual & SEGMENT:
             mine = _of_segment(w, ref + refs - left, left, usual & USUAL)
@@ -112,10 +130,10 @@ def _tie(w, first, out, retired, refs, count, ref):  # type: ignore[no-untyped-d
         elif varying > U(1) and usual & VARIES and U(i) == last_varying and retired == count:
             following = U(0)
             for k in range(U(i + 1), retired):
-                following += U(load8(w[T_REFS] + first + k) & USUAL)
+                following += U(_usual(base, U(k)) & USUAL)
             mine = left - min(left, following)
         mine = min(mine, left, U(255))
-        store8(w[O_REFS] + out + i, np.uint8(mine))
+        store8(w[O_REFS] + out + U(i), np.uint8(mine))
         left -= mine
     if left and retired == count:
         w[GUESSED] += U(1)
@@ -123,62 +141,95 @@ def _tie(w, first, out, retired, refs, count, ref):  # type: ignore[no-untyped-d
 
 
 @njit(inlining="always")
-def _copy(w, first, out, retired, cpl):  # type: ignore[no-untyped-def]
-    linear, physical = w[O_LINEAR] + (out << U(2)), w[O_PHYSICAL] + (out << U(2))
-    from_linear, from_physical = w[T_LINEAR] + (first << U(2)), w[T_PHYSICAL] + (first << U(2))
-    size, kind, level = w[O_SIZE] + out, w[O_KIND] + out, w[O_CPL] + out
-    from_size, from_kind = w[T_SIZE] + first, w[T_KIND] + first
-    for i in range(retired):
-        store32(linear + (i << U(2)), load32(from_linear + (i << U(2))))
-        store32(physical + (i << U(2)), load32(from_physical + (i << U(2))))
-        store8(size + i, load8(from_size + i))
-        store8(kind + i, load8(from_kind + i))
-        store8(level + i, cpl)
+def _copy32(to, at):  # type: ignore[no-untyped-def]
+    a, b, c, d = load64(at), load64(at + U(8)), load64(at + U(16)), load64(at + U(24))
+    store64(to, a)
+    store64(to + U(8), b)
+    store64(to + U(16), c)
+    store64(to + U(24), d)
+
+
+@njit(inlining="always")
+def _copy(w, base, out, retired, cpl):  # type: ignore[no-untyped-def]
+    """The columns of a pass, but for the references; up to seven rows more are overwritten later."""
+    levels = cpl * U(0x0101010101010101)
+    for i in range(U(0), retired, U(8)):
+        at, o = _of(base, U(i)), out + U(i)
+        _copy32(w[O_LINEAR] + (o << U(2)), at)
+        _copy32(w[O_PHYSICAL] + (o << U(2)), at + U(AT_PHYSICAL))
+        store64(w[O_SIZE] + o, load64(at + U(AT_SIZE)))
+        store64(w[O_KIND] + o, load64(at + U(AT_KIND)))
+        store64(w[O_CPL] + o, levels)
+        store64(w[O_REFS] + o, load64(at + U(AT_REFS)))
+
+
+@njit(inlining="never")
+def _drop(w, ref, count):  # type: ignore[no-untyped-def]
+    if w[DROP_COUNT] < w[MOST_DROPS]:
+        at = w[DROPS] + (w[DROP_COUNT] << U(3))
+        store32(at, np.uint32(ref))
+        store32(at + U(4), np.uint32(count))
+    w[DROP_COUNT] += U(1)
+    w[DROPPED] += count
 
 
 @entry("void(cells)", alone=False)
 def expand(w):  # type: ignore[no-untyped-def]
     """Passes to columns."""
-    passes, out, ref, ref_out = w[PASS_COUNT], U(0), U(0), U(0)
+    passes, out, kept = w[PASS_COUNT], U(0), U(0)
+    at = w[PASSES]
     for k in range(passes):
-        word = load64(w[PASSES] + (k << U(3)))
-        number = word & U(0xFFFFFF)
-        retired, refs = w[LAST_RETIRED], w[LAST_REFS]
-        if k + U(1) < passes:
-            following = load64(w[PASSES] + ((k + U(1)) << U(3)))
-            retired, refs = (following >> U(40)) & U(0xFFFF), (following >> U(24)) & U(0xFFFF)
-        first = U(load32(w[FIRST] + (number << U(2))))
+        number, ref = U(load32(at)), U(load32(at + U(4)))
+        retired = U(np.uint32(load32(at + U(PASS_SIZE + 8)) - load32(at + U(8))))
+        refs = U(np.uint32(load32(at + U(PASS_SIZE + 4)) - load32(at + U(4))))
+        at += U(PASS_SIZE)
+        base = w[GROUPS] + U(load32(w[FIRST] + (number << U(2)))) * U(GROUP_SIZE)
         summary = load64(w[SUM] + (number << U(3)))
-        count = (summary >> U(32)) & U(0xFFFF)
-        if w[STARTS]:
-            store32(w[STARTS] + (k << U(2)), np.uint32(out))
+        count = summary >> U(32)
+        store32(w[STARTS] + (k << U(2)), np.uint32(out))
         if retired > count:
             w[MISSING] += retired - count
             retired = count
-        _copy(w, first, out, retired, np.uint8((word >> U(56)) & U(3)))
-        if w[MEMORY]:
+        level = (load64(w[KNOWN] + number * U(KNOWN_SIZE)) >> U(46)) & U(3)
+        _copy(w, base, out, retired, level)
+        if w[ADDRESS]:
             mine = refs
-            if retired == count and refs == (summary & U(0xFFFFFFFF)):
-                for i in range(retired):
-                    store8(w[O_REFS] + out + i, load8(w[T_REFS] + first + i))
-            else:
-                mine = _tie(w, first, out, retired, refs, count, ref)
-                w[DROPPED] += refs - mine
-            for i in range(mine):
-                access = load64(w[MEMORY] + ((ref + i) << U(3)))
-                address = access & U(0xFFFFFFFFFF)
-                if address > U(0xFFFFFFFF):  # where no memory is
-                    address = U(0xFFFFF000) | (address & U(0xFFF))
-                store32(w[O_ADDRESS] + ((ref_out + i) << U(2)), np.uint32(address))
-                store8(w[O_META] + ref_out + i, np.uint8(access >> U(40)))
-            if w[VALUES]:
-                for i in range(mine):
-                    value = load64(w[VALUES] + ((ref + i) << U(3)))
-                    bits = ((load64(w[MEMORY] + ((ref + i) << U(3))) >> U(40)) & U(15)) << U(3)
-                    if U(0) < bits < U(64):
-                        value &= (U(1) << bits) - U(1)
-                    store64(w[O_VALUE] + ((ref_out + i) << U(3)), value)
-            ref_out += mine
-        ref += refs
+            if retired != count or refs != (summary & U(0xFFFFFFFF)):
+                mine = _tie(w, base, out, retired, refs, count, ref)
+                if mine < refs:
+                    _drop(w, ref + mine, refs - mine)
+            kept += mine
         out += retired
-    w[INSTRUCTIONS], w[REFERENCES] = out, ref_out
+    w[INSTRUCTIONS], w[REFERENCES] = out, kept
+
+
+@entry("void(cells)", alone=False)
+def branches(w):  # type: ignore[no-untyped-def]
+    """The same of control transfers alone, without references: each is the last of its block."""
+    passes, out, row = w[PASS_COUNT], U(0), U(0)
+    at = w[PASSES]
+    for k in range(passes):
+        number = U(load32(at))
+        retired = U(np.uint32(load32(at + U(PASS_SIZE + 8)) - load32(at + U(8))))
+        at += U(PASS_SIZE)
+        count = load64(w[SUM] + (number << U(3))) >> U(32)
+        store32(w[STARTS] + (k << U(2)), np.uint32(out))
+        if retired > count:
+            w[MISSING] += retired - count
+            retired = count
+        if retired == count and count != U(0):
+            i = count - U(1)
+            first = U(load32(w[FIRST] + (number << U(2))))
+            group, place = _of(w[GROUPS] + first * U(GROUP_SIZE), i), i & U(7)
+            kind = load8(group + U(AT_KIND) + place)
+            if kind & np.uint8(KIND_BRANCH):
+                store32(w[O_LINEAR] + (row << U(2)), load32(group + (place << U(2))))
+                store32(w[O_PHYSICAL] + (row << U(2)), load32(group + U(AT_PHYSICAL) + (place << U(2))))
+                store8(w[O_SIZE] + row, load8(group + U(AT_SIZE) + place))
+                store8(w[O_KIND] + row, kind)
+                level = (load64(w[KNOWN] + number * U(KNOWN_SIZE)) >> U(46)) & U(3)
+                store8(w[O_CPL] + row, np.uint8(level))
+                store32(w[KEPT] + (row << U(2)), np.uint32(out + i))
+                row += U(1)
+        out += retired
+    w[INSTRUCTIONS], w[ROWS] = out, row
