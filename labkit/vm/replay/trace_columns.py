@@ -123,7 +123,8 @@ def _registers(capture: Capture, starts: Column, count: int) -> Column:
     of_pass = capture.passes[:-1, 3].astype(np.int64) - starts
     ends = np.append(starts[1:], count).astype(np.int64)
     retired = ends - starts
-    return capture.registers[np.repeat(of_pass, retired) + np.arange(count)]
+    found: Column = capture.registers[np.repeat(of_pass, retired) + np.arange(count)]
+    return found
 
 
 def _walks(capture: Capture, batch: Batch, starts: Column, lost: Column) -> Column:
