@@ -7,6 +7,8 @@
 A block that is run whole is only counted, its translation stays.
 """
 
+import ctypes
+
 from labkit.vm.machine import sensitive
 from labkit.vm.machine.core import Core
 from labkit.vm.machine.probes import block, decode, traps
@@ -15,13 +17,15 @@ from labkit.vm.machine.probes.emulator import Hook
 
 __all__ = ["BlockPrefix"]
 
+MOST_HOOKED = 256  # instructions with a hook of their own; Unicorn asks for each of them when it translates one
+
 
 class BlockPrefix:
     """Runs parts of the block that a stop has named (cells NEXT_BLOCK, NEXT_SIZE)."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._given_flags: set[int] = set()
+        self._given_flags: dict[int, ctypes.c_size_t] = {}
 
     def run(self, count: int, cut: bool = False) -> int | None:
         """Run `count` instructions of the block; None when that is done, else the `Stop` that came first.
@@ -58,8 +62,17 @@ class BlockPrefix:
         for offset in sensitive.locate(core.code(start, size), core.registers, decode.CX8):
             at = (start + offset) & 0xFFFFFFFF
             if at not in self._given_flags:
-                self._given_flags.add(at)
-                core.hook(Hook.CODE, traps.nothing_hook, first=at, last=at)
+                if len(self._given_flags) >= MOST_HOOKED:
+                    self._take_flags()
+                self._given_flags[at] = core.hook(Hook.CODE, traps.nothing_hook, first=at, last=at)
         core.forget_block(start, size)
         block.accept(core.cells, start, size)
         cells[c.ALLOW] = start
+
+    def _take_flags(self) -> None:
+        """Begin anew with those hooks: drop them all, and all that is translated or known with them."""
+        for handle in self._given_flags.values():
+            self._core.emulator.unhook(handle)
+        self._given_flags.clear()
+        self._core.emulator.drop_all_code()
+        self._core.forget_decoded()

@@ -75,11 +75,11 @@ class CodeFrames:
         """Make a frame both: each store into it is checked for code from now on."""
         memory = self._memory
         self.on_release(frame)
+        self._core.forget_frame(frame)  # blocks that count themselves are not looked at
         self._mixed.add(frame)
         memory.generation[frame] = CHANGING
         memory.state[frame] = (int(memory.state[frame]) & ~CODE) | MIXED
         self._core.cells[c.MIXED] = 1
-        self._core.attend(c.ATTENTION_MIXED, True)
 
     def separate(self) -> bool:
         """Mixed frames are slow: now and then make them plain again, until code and stores meet once more."""

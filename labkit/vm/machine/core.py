@@ -38,6 +38,7 @@ __all__ = ["Core"]
 
 UD, PF = 6, 14
 STATUS_FLAGS = 0x8D5  # OF SF ZF AF PF CF
+RF, BREAKPOINTS = 0x10000, 0xFF  # in EFLAGS; those enabled in DR7
 MOST_CHECKED = 256  # blocks with checks of their own; Unicorn asks for each of them at each translated instruction
 CALM = 1 << 20  # instructions without checks, after which all code is rid of them
 UNCACHED = 0xFFF  # generation of a page whose decoded blocks are not kept
@@ -145,6 +146,18 @@ class Core:
 
     def start(self) -> int:
         """One stretch; why it ended as a `Stop`: NONE for HLT or a given exit address, -1 for a failure."""
+        cells, registers = self.cells, self.registers
+        if self.resume_flag and registers.debug[7] & BREAKPOINTS:
+            registers.eflags |= RF  # which Unicorn does look at
+            cells[c.ATTENTION] |= c.ATTENTION_RESUME
+        stop = self._stretch()
+        cells[c.ATTENTION] &= ~c.ATTENTION_RESUME
+        if registers.eflags & RF:
+            registers.eflags &= ~RF
+            self.resume_flag = True
+        return stop
+
+    def _stretch(self) -> int:
         cells = self.cells
         cells[c.STOP] = cells[c.FLAGS_AT] = 0
         if cells[c.INTR]:
@@ -183,6 +196,15 @@ class Core:
         registers, cells = self.registers, self.cells
         if registers.linear_eip + 1 == cells[c.FLAGS_AT]:
             registers.eflags = registers.eflags & ~STATUS_FLAGS | int(cells[c.FLAGS])
+
+    @property
+    def resume_flag(self) -> bool:
+        """RF in EFLAGS, which is kept apart from `registers`: instruction breakpoints are off for one instruction."""
+        return bool(self.cells[c.RESUME] == self.cells[c.CLOCK] + 1)
+
+    @resume_flag.setter
+    def resume_flag(self, on: bool) -> None:
+        self.cells[c.RESUME] = self.cells[c.CLOCK] + 1 if on else 0
 
     def attend(self, bit: int, on: bool) -> None:
         """Let the block hook's fast path look at something, or no longer."""

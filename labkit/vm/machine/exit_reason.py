@@ -2,8 +2,8 @@
 
 from labkit.vm.machine.core import Core
 from labkit.vm.machine.exit import Exit, ExitKind
+from labkit.vm.machine.probes import answers
 from labkit.vm.machine.probes import cells as c
-from labkit.vm.machine.probes import fill
 
 __all__ = ["exit_for"]
 
@@ -41,7 +41,7 @@ def exit_for(core: Core, stop: int) -> Exit:
         return Exit(ExitKind.FAILURE, address=int(cells[c.VECTOR]))
     address = core.fault_address()
     physical = int(cells[c.FAULT_PHYSICAL]) | address & 0xFFF
-    write = cells[c.FAULT_ACCESS] == fill.WRITE
+    write = cells[c.FAULT_ACCESS] == answers.WRITE
     return Exit(ACCESS[c.Stop(stop)], address=address, physical=physical, write=write)
 
 

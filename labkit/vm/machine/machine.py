@@ -10,6 +10,7 @@ of any block of code: so it falls on the same instruction however the code was c
 import hashlib
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from labkit.vm.machine.state import ExecutionPoint, Registers
 
 __all__ = ["SETTLE", "Machine"]
 
+RF = 0x10000  # in EFLAGS
 SETTLE = 512
 """Instructions between a port access and what it causes; no block of code is longer."""
 
@@ -157,7 +159,8 @@ class Machine:
     @property
     def registers(self) -> Registers:
         """All registers, as a value."""
-        return self.processor.registers.snapshot()
+        found = self.processor.registers.snapshot()
+        return replace(found, eflags=found.eflags | RF) if self.processor.core.resume_flag else found
 
     def screen(self) -> list[str]:
         """The VGA text screen: 25 lines of 80 characters."""

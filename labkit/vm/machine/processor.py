@@ -22,7 +22,7 @@ from labkit.vm.machine.exit import Exit, ExitKind
 from labkit.vm.machine.exit_reason import exit_for
 from labkit.vm.machine.held_registers import HeldRegisters
 from labkit.vm.machine.memory import FRAME_SIZE, Memory
-from labkit.vm.machine.probes import block, decode, fill
+from labkit.vm.machine.probes import answers, block, decode
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes.emulator import HookedInstruction
 from labkit.vm.machine.state import ExecutionPoint
@@ -212,7 +212,7 @@ class Processor:
             stop = self._core.start()
             self._raise_failure()
             if self.mmu == "unicorn" and stop == c.Stop.EXCEPTION and self._core.is_early_fetch():
-                cells[c.FAULT_PAGE], cells[c.FAULT_ACCESS] = self.registers.cr2, fill.FETCH
+                cells[c.FAULT_PAGE], cells[c.FAULT_ACCESS] = self.registers.cr2, answers.FETCH
                 found = self._fetch_refused(stop)
                 if found is None or found.kind is not ExitKind.EXCEPTION:
                     self.registers.cr2 = cr2
@@ -228,7 +228,7 @@ class Processor:
                 found = self._run_prefix(min(self._core.next_count() - 1, self._goal - cells[c.CLOCK]))
             elif stop == c.Stop.SENSITIVE:
                 found = self._run_sensitive()
-            elif stop in FETCH_STOPS and cells[c.FAULT_ACCESS] == fill.FETCH:
+            elif stop in FETCH_STOPS and cells[c.FAULT_ACCESS] == answers.FETCH:
                 found = self._fetch_refused(stop)
             else:
                 return exit_for(self._core, stop)
@@ -274,7 +274,7 @@ class Processor:
             return Exit(ExitKind.DEADLINE) if cells[c.CLOCK] >= self._goal else None
         if self._settle(stop) or stop in PREFIX_STOPS:
             return None
-        if stop in FETCH_STOPS and cells[c.FAULT_ACCESS] == fill.FETCH:
+        if stop in FETCH_STOPS and cells[c.FAULT_ACCESS] == answers.FETCH:
             return None  # not this block's concern: `run` comes to it
         return exit_for(self._core, stop)
 

@@ -10,7 +10,7 @@ segment, frame, new code segment.
                                                                   error code       some exceptions
 
 Source: Intel SDM volume 3A, 6.12 (checks in the order of volume 2, INT n), 6.15 (exceptions), table 6-5
-(double fault). RF in the saved flags is left as it is, as QEMU does; the manual would set it for faults.
+(double fault), volume 3B, 18.3.1.1 (RF in the saved flags: set for faults, and within a repeated instruction).
 """
 
 from labkit.vm.machine.processor import Processor
@@ -23,6 +23,7 @@ __all__ = ["Delivery"]
 
 DF, TS, NP, STACK, GP, PF = 8, 10, 11, 12, 13, 14
 CONTRIBUTORY = frozenset((0, 10, 11, 12, 13))
+FAULTS = CONTRIBUTORY | {5, 6, 7, 9, 14, 16, 17, 19}  # as opposed to traps (1, 3, 4) and aborts (8, 18)
 TF, IF, NT, RF, VM = 0x100, 0x200, 0x4000, 0x10000, 0x20000
 AC = 0x40000
 ACCESSED, EXPAND_DOWN, BIG = 0x100, 0x400, 1 << 22  # in the second word of a data descriptor
@@ -60,7 +61,7 @@ class Delivery:
         while True:
             saved = self._processor.save()
             try:
-                self._enter(vector, error, software, external)
+                self._enter(vector, error, software, external, self._flags(fault))
             except DeliveryFault as second:
                 self._processor.load(saved)
                 if software:
@@ -75,10 +76,17 @@ class Delivery:
             else:
                 return True
 
-    def _enter(self, vector: int, error: int | None, software: bool, external: int) -> None:
+    def _flags(self, fault: int | None) -> int:
+        """EFLAGS as it is saved."""
+        processor, ecx = self._processor, self._registers.general[1]
+        within = processor.point.repetitions > 0 and ecx & 0xFFFFFFFF != 0  # a repeated instruction goes on afterwards
+        resume = fault in FAULTS or within or processor.core.resume_flag
+        return int(self._registers.eflags) & 0xFFFFFFFF & ~RF | 2 | (RF if resume else 0)
+
+    def _enter(self, vector: int, error: int | None, software: bool, external: int, flags: int) -> None:
         registers = self._registers
         if not registers.cr0 & 1:
-            self._enter_real(vector)
+            self._enter_real(vector, flags)
             return
         idt = registers.segments[9]
         gate_fault = vector * 8 + 2 + external
@@ -94,18 +102,20 @@ class Delivery:
         if not high & 0x8000:
             raise DeliveryFault(NP, gate_fault)
         if kind == TASK_GATE:
-            switch_task(self._processor, self._memory, low >> 16, error, external)
+            switch_task(self._processor, self._memory, low >> 16, error, external, flags)
             return
         offset = (low & 0xFFFF) | (high & 0xFFFF0000 if kind >= INTERRUPT_32 else 0)
-        self._through_gate(kind, low >> 16, offset, error, external)
+        self._through_gate(kind, low >> 16, offset, error, external, flags)
 
-    def _through_gate(self, kind: int, selector: int, offset: int, error: int | None, external: int) -> None:
+    def _through_gate(
+        self, kind: int, selector: int, offset: int, error: int | None, external: int, flags: int
+    ) -> None:
         registers = self._registers
         code_low, code_high, level = self._code_segment(selector, external)
         virtual = bool(registers.eflags & VM)
         size = 4 if kind >= INTERRUPT_32 else 2
         segments = registers.segments
-        frame = [int(registers.eflags) | 2, int(segments[CS].selector), registers.eip]
+        frame = [flags, int(segments[CS].selector), registers.eip]
         if error is not None:
             frame.append(error)
         inner = level < registers.cpl
@@ -136,6 +146,7 @@ class Delivery:
         if virtual:
             for index in (GS, FS, DS, ES):
                 registers.clear_segment(index)
+        self._processor.core.resume_flag = False
         registers.eflags &= ~(TF | NT | RF | VM | (IF if kind in (INTERRUPT_32, INTERRUPT_16) else 0))
         registers.load_segment(CS, (selector & ~3) | level, code_low, code_high | ACCESSED)
         registers.eip = offset
@@ -188,16 +199,17 @@ class Delivery:
             pointer = (pointer - size) & mask
             self._memory.write(base + pointer, size, value & (0xFFFFFFFF if size == 4 else 0xFFFF))
 
-    def _enter_real(self, vector: int) -> None:
+    def _enter_real(self, vector: int, flags: int) -> None:
         """Real mode: the table at the IDT's base holds offset and segment, four bytes a vector."""
         registers = self._registers
         at = int(registers.segments[9].base) + vector * 4
         offset, selector = self._memory.read(at, 2), self._memory.read(at + 2, 2)
         stack = int(registers.segments[SS].base)
         pointer = int(registers.general[4]) & 0xFFFFFFFF
-        values = [int(registers.eflags) & 0xFFFF | 2, int(registers.segments[CS].selector), registers.eip]
+        values = [flags & 0xFFFF, int(registers.segments[CS].selector), registers.eip]
         self._push(stack, pointer & 0xFFFF, 0, 2, values)
         registers.general[4] = (pointer & ~0xFFFF) | ((pointer - 6) & 0xFFFF)
+        self._processor.core.resume_flag = False
         registers.eflags &= ~(IF | TF | RF | AC)
         registers.load_real_segment(CS, selector)
         registers.eip = offset

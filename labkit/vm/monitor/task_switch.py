@@ -16,21 +16,21 @@ __all__ = ["switch_task"]
 
 TS, NP, STACK, GP = 10, 11, 12, 13
 AVAILABLE_32, BUSY = 0x9, 0x200
-NT, TS_FLAG, PG = 0x4000, 8, 1 << 31
+NT, RF, TS_FLAG, PG = 0x4000, 0x10000, 8, 1 << 31
 SAVED_SEGMENTS = (ES, CS, SS, DS, FS, GS)
 
 
 def switch_task(
-    processor: Processor, memory: SystemMemory, selector: int, error: int | None, external: int
+    processor: Processor, memory: SystemMemory, selector: int, error: int | None, external: int, flags: int
 ) -> None:
-    """Leave the running task, enter the one whose TSS `selector` names, push the error code there."""
+    """Leave the running task, which has these flags, enter that of the TSS `selector`, push the error code there."""
     registers = processor.registers
     low, high = _task_descriptor(memory, selector, external)
     old, old_selector = registers.segments[TR], int(registers.segments[TR].selector)
     base = (low >> 16) | (high & 0xFF) << 16 | (high & 0xFF000000)
     if (low & 0xFFFF | high & 0xF0000) < 0x67 and not high & 1 << 23:
         raise DeliveryFault(TS, (selector & 0xFFFC) | external)
-    _save(memory, int(old.base), processor)
+    _save(memory, int(old.base), processor, flags)
     memory.write(base, 4, old_selector)
     _mark_busy(processor, memory, selector, high)
     registers.load_segment(TR, selector, low, high | BUSY)
@@ -59,10 +59,10 @@ def _mark_busy(processor: Processor, memory: SystemMemory, selector: int, high: 
     memory.write(int(table.base) + (selector & 0xFFF8) + 4, 4, high | BUSY)
 
 
-def _save(memory: SystemMemory, base: int, processor: Processor) -> None:
+def _save(memory: SystemMemory, base: int, processor: Processor, flags: int) -> None:
     registers = processor.registers
     memory.write(base + 0x20, 4, registers.eip)
-    memory.write(base + 0x24, 4, int(registers.eflags) & 0xFFFFFFFF)
+    memory.write(base + 0x24, 4, flags)
     for i in range(8):
         memory.write(base + 0x28 + 4 * i, 4, int(registers.general[i]) & 0xFFFFFFFF)
     for i, segment in enumerate(SAVED_SEGMENTS):
@@ -75,7 +75,8 @@ def _load(memory: SystemMemory, base: int, processor: Processor, external: int) 
     if registers.cr0 & PG and words[0] != registers.cr3:
         registers.cr3 = words[0]
         processor.flush_tlb()
-    registers.eip, registers.eflags = words[1], words[2] | 2
+    registers.eip, registers.eflags = words[1], words[2] & ~RF | 2
+    processor.core.resume_flag = bool(words[2] & RF)
     for i in range(8):
         registers.general[i] = words[3 + i]
     local = words[17] & 0xFFFF

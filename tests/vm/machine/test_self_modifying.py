@@ -4,6 +4,7 @@ import pytest
 
 from labkit.guests import boot
 from labkit.vm.machine import Machine
+from labkit.vm.machine.probes import cells as c
 from labkit.vm.monitor import Monitor
 
 CODE = 0x10000
@@ -63,6 +64,32 @@ def test_a_repeated_store_over_itself(bare, step) -> None:
     assert finish(bare, program, step) == 4 + 3 + 1
     # four iterations, CODE-3 to CODE; then CODE holds 40h AAh: inc eax, stosb
     assert bare.get(CODE - 3, 4) == b"\x40" * 4
+
+
+@STEPS
+@pytest.mark.parametrize("before", range(1, 8))
+def test_a_store_that_lies_on_two_pages_counts_once(bare, step, before) -> None:
+    # inc eax; mov byte [inc], dec eax; inc eax; hlt      `before` bytes of the store lie on the first page
+    start = CODE + 0x1000 - 1 - before
+    bare.registers.eip = start
+    program = b"\x40\xc6\x05" + word(start + 8) + b"\x48\x40\xf4"
+    bare.put(start, program)
+    while bare.monitor.run(step).reason == "instructions":
+        assert bare.clock < 1000
+    assert (bare.clock, int(bare.registers.general[0])) == (4, 0)
+
+
+def test_code_beside_a_mixed_frame_counts_itself(bare) -> None:
+    # a store into its own page, then a loop of 20 000 rounds on another
+    loop = CODE + 0x1000
+    bare.put(loop, b"\xb9" + word(20_000) + b"\x40\x43\xe2\xfc\xf4")
+    bare.put(CODE, b"\xc6\x05" + word(CODE + 0x100) + b"\x90\xe9" + word(loop - CODE - 12))
+    bare.monitor.run(50)
+    cells = bare.machine.processor.cells
+    assert cells[c.MIXED]
+    assert cells[c.ATTENTION] == 0  # which would be looked at in each round
+    bare.monitor.run()
+    assert bare.clock == 2 + 1 + 3 * 20_000 + 1
 
 
 def test_the_selfmod_guest_ends_the_same_with_stops_everywhere() -> None:

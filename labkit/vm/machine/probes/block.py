@@ -35,7 +35,7 @@ from labkit.vm.machine.probes.decode import (
     retired_before,
     survey,
 )
-from labkit.vm.machine.probes.flags import mend_flags
+from labkit.vm.machine.probes.flags import mend_flags, take_resume_flag
 from labkit.vm.machine.probes.intrinsics import call_stop, load8, load32, load64, store8, store64
 from labkit.vm.machine.probes.needs_check import needs_check
 from labkit.vm.machine.probes.segments import is_unchecked
@@ -140,8 +140,9 @@ def _slow_info(a, linear, size):  # type: ignore[no-untyped-def]
     page, offset = U(_page(a, linear)), linear & U(0xFFF)
     if offset + size <= PAGE:
         info = _decode(a, linear, size)
-        if page & U(0xFFF) != U(0xFFF):
-            store64(_slot(a, page, offset), (_tag(a, page, offset, size) << U(24)) | info)
+        if page & U(0xFFF) == U(0xFFF):  # where stores and code meet every block is looked at
+            return info | U(SENSITIVE) if a[c.MIXED] else info
+        store64(_slot(a, page, offset), (_tag(a, page, offset, size) << U(24)) | info)
         return info
     slot, key = _crossing_slot(a, linear, size)
     place = (linear << U(32)) | (size << U(1)) | U(wide(a))
@@ -151,7 +152,7 @@ def _slow_info(a, linear, size):  # type: ignore[no-untyped-def]
     store64(slot, key)
     store64(slot + U(8), place)
     store64(slot + U(16), info)
-    return info
+    return info | U(SENSITIVE) if key == 0 and a[c.MIXED] else info
 
 
 @njit(inlining="always")
@@ -258,13 +259,14 @@ def _stop(a, why):  # type: ignore[no-untyped-def]
 
 
 @njit()
-def _is_mixed(a, linear):  # type: ignore[no-untyped-def]
+def _is_mixed(a, linear, size):  # type: ignore[no-untyped-def]
     """Does the block lie where code and stores meet? Only there can a store change its own block."""
-    return a[c.ALLOW] != ALLOW_ALL and (_page(a, linear) & UNCACHED) == UNCACHED
+    last = linear + size - U(1)
+    return (_page(a, linear) & UNCACHED) == UNCACHED or (_page(a, last) & UNCACHED) == UNCACHED
 
 
 @njit()
-def _restarted(a, linear, info):  # type: ignore[no-untyped-def]
+def _restarted(a, linear, size, info):  # type: ignore[no-untyped-def]
     """A store changed its own block: Unicorn runs it again alone, and the clock has counted it already.
 
     The same place is seen when a branch leads back into the block, or a repeated instruction goes on: then it
@@ -275,7 +277,7 @@ def _restarted(a, linear, info):  # type: ignore[no-untyped-def]
         return
     if a[c.BLOCK_INFO] & U(REP) and (offset or load32(a[c.ENV] + U(8)) != a[c.LAST_ECX]):
         return
-    if not changes_block(a, block_bytes(a, linear, U(1))):
+    if not changes_block(a, block_bytes(a, linear, size)):
         return
     done = retired_before(block_bytes(a, a[c.BLOCK], a[c.BLOCK_SIZE]), a[c.BLOCK_SIZE], wide(a), offset)
     a[c.CLOCK] -= (a[c.BLOCK_INFO] & U(INFO_COUNT)) - U(done)
@@ -288,8 +290,12 @@ def _restarted(a, linear, info):  # type: ignore[no-untyped-def]
 def _attend(a, linear, size, info):  # type: ignore[no-untyped-def]
     """What the fast path found worth a look: 1 when the processor was stopped."""
     unfold(a)
-    if a[c.MIXED]:
-        _restarted(a, linear, info)
+    if a[c.ATTENTION] & U(c.ATTENTION_MIXED):
+        a[c.ATTENTION] &= ~U(c.ATTENTION_MIXED)
+        _restarted(a, linear, size, info)
+    if a[c.ATTENTION] & U(c.ATTENTION_RESUME):
+        a[c.ATTENTION] &= ~U(c.ATTENTION_RESUME)
+        take_resume_flag(a)
     if a[c.ATTENTION] & U(c.ATTENTION_FLUSHING):
         finish_flush(a, linear)
         a[c.ATTENTION] &= ~U(c.ATTENTION_FLUSHING)
@@ -320,7 +326,8 @@ def _attend(a, linear, size, info):  # type: ignore[no-untyped-def]
         a[c.NEXT_BLOCK], a[c.NEXT_SIZE] = linear, size
         _stop(a, c.Stop.SENSITIVE)
         return 1
-    if a[c.MIXED] and info & U(REP) and (info & U(INFO_COUNT)) > U(1) and _is_mixed(a, linear):
+    mixed = a[c.MIXED] and _is_mixed(a, linear, size)
+    if mixed and info & U(REP) and (info & U(INFO_COUNT)) > U(1) and a[c.ALLOW] != ALLOW_ALL:
         a[c.NEXT_BLOCK], a[c.NEXT_SIZE] = linear, size
         _stop(a, c.Stop.BEFORE_REP)
         return 1
@@ -331,6 +338,10 @@ def _attend(a, linear, size, info):  # type: ignore[no-untyped-def]
     if info & U(REP_FIRST) and a[c.BLOCK] != linear:
         continued = a[c.BLOCK_INFO] & U(REP) and a[c.BLOCK] + a[c.BLOCK_SIZE] == linear + size
         a[c.REP_START] = clock - U(1) if continued else clock
+    if mixed:
+        a[c.ATTENTION] |= U(c.ATTENTION_MIXED)
+    if info & U(BRANCH) and info & U(ENABLES):
+        a[c.ATTENTION] |= U(c.ATTENTION_RESUME)
     if info & U(FLUSHING):
         a[c.ATTENTION] |= U(c.ATTENTION_FLUSHING)
     if info & U(ENABLES) and a[c.INTR]:

@@ -89,13 +89,16 @@ RDTSCS = 66
 SYSENTERS = 67
 DECODE_MISMATCH = 68
 FORGOTTEN = 97  # how often all decoded blocks were forgotten: from then on generations come a second time
+RESUME = 98  # 1 + the clock at which RF was set: it is set as long as no further instruction has retired
 BLOCK_COUNT = 69
 LAST_ECX = 71  # at the start of the last block, while there are mixed frames
 ALIAS_WRITTEN = 70  # 1: the redirected frame has been opened for writing
 
-ATTENTION_INTR, ATTENTION_MIXED = 1, 2  # INTR is raised and IF may be set; there are mixed frames
+ATTENTION_INTR = 1  # INTR is raised and IF may be set
+ATTENTION_MIXED = 2  # the current block lies in a mixed frame
 ATTENTION_FLUSHING = 4  # the current block ends with INVLPG or MOV to CR3
 ATTENTION_FLUSH = 8  # INVLPG has hit a large page
+ATTENTION_RESUME = 32  # the current block ends with an instruction that may set RF: IRET, a task switch
 ATTENTION_UNIT = 16  # segments may have changed: the segmentation unit looks at the next block
 
 # --- observers (probes/watch.py): what is watched, and the clock of the first and last hit
@@ -198,7 +201,7 @@ FRAME_BUCKET = 16  # writes to this ROM frame are dropped silently from now on
 
 SAVED = (
     CLOCK, BRANCHES, IDLE, BLOCK, BLOCK_SIZE, BLOCK_INFO, REP_START, TIME_RATE, TIME_TICKS, TIME_CLOCK, OUTSIDE,
-    CHECKED,
+    CHECKED, RESUME,
 )  # fmt: skip
 """Cells that belong to the processor's state."""
 

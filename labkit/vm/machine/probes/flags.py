@@ -1,12 +1,15 @@
-"""Mends the condition codes after CMPXCHG8B, and at a fault of an instruction that has a hook.
+"""Flags that Unicorn leaves other than the processor does: mended when it stops, compiled.
 
-Unicorn leaves a raw operand in `cc_src` while `cc_op` says that it holds flags; when the processor then
-stops, the operand's other bits would be merged into EFLAGS (TF, IF, NT, AC set at random). Only flag bits may
-stay.
+After CMPXCHG8B Unicorn leaves a raw operand in `cc_src` while `cc_op` says that it holds flags; when the
+processor then stops, the operand's other bits would be merged into EFLAGS (TF, IF, NT, AC set at random). Only
+flag bits may stay.
 
 Before an instruction hook Unicorn computes the flags, after it the condition codes become these flags. A fault of the
 same instruction then restores the kind of the last operation, as it was translated, and computes the flags anew, of
 codes that are flags already. So a hook notes them, and they are put in place where the instruction did not retire.
+
+RF, which IRET may set, lasts until the next instruction has retired; Unicorn clears it at the end of some blocks
+only. It is kept apart from EFLAGS, as the clock at which it was set.
 """
 
 import numpy as np
@@ -14,12 +17,13 @@ import numpy as np
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
 from labkit.vm.machine.probes.compiled import njit
-from labkit.vm.machine.probes.intrinsics import load32, store64
+from labkit.vm.machine.probes.intrinsics import load32, store32, store64
 
-__all__ = ["mend_flags", "note_flags"]
+__all__ = ["mend_flags", "note_flags", "take_resume_flag"]
 
 CC_OP_EFLAGS = 1
 STATUS_FLAGS = np.uint32(0x8D5)  # OF SF ZF AF PF CF
+RF = np.uint32(0x10000)
 
 
 @njit()
@@ -39,3 +43,12 @@ def note_flags(a, linear):  # type: ignore[no-untyped-def]
     else:
         a[c.FLAGS_AT] = (np.uint64(linear) & np.uint64(0xFFFFFFFF)) + np.uint64(1)
         a[c.FLAGS] = np.uint64(load32(env + np.uint64(layout.EFLAGS)) & STATUS_FLAGS)
+
+
+@njit()
+def take_resume_flag(a):  # type: ignore[no-untyped-def]
+    """Keep RF apart; called before the instruction that comes after the one that may have set it."""
+    at = a[c.ENV] + np.uint64(layout.EFLAGS)
+    if load32(at) & RF:
+        store32(at, load32(at) & ~RF)
+        a[c.RESUME] = a[c.CLOCK] + np.uint64(1)

@@ -17,20 +17,12 @@ import numpy as np
 
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
+from labkit.vm.machine.probes.answers import CELLS_POINTER, FETCH, WRITE, linear_eip, memory, outside, refuse
 from labkit.vm.machine.probes.block import finish_flush
 from labkit.vm.machine.probes.compiled import cfunc, njit, types
-from labkit.vm.machine.probes.fill import (
-    CELLS_POINTER,
-    FETCH,
-    WRITE,
-    _fill,
-    _linear_eip,
-    _memory,
-    _outside,
-    _refuse,
-    _system_access,
-)
+from labkit.vm.machine.probes.fill import paged_answer
 from labkit.vm.machine.probes.intrinsics import load32, load64, store8, store64
+from labkit.vm.machine.probes.system_access import system_access
 from labkit.vm.machine.probes.tlb import drop_faulted, lookup, peek
 from labkit.vm.machine.probes.walk import WALK_FAULT, WALK_LARGE, WALK_USER, WALK_WRITABLE
 
@@ -81,19 +73,19 @@ def _count(unit, what):  # type: ignore[no-untyped-def]
 @njit()
 def _keyed(a, va, access, result):  # type: ignore[no-untyped-def]
     if a[c.MAINTENANCE]:
-        return _fill(a, va, access, result)
+        return paged_answer(a, va, access, result)
     unit = a[c.PROTECTION]
     va &= U(0xFFFFFFFF)
     fetch, write = access == FETCH, access == WRITE
     user = (load32(a[c.ENV] + U(layout.HFLAGS)) & HFLAGS_CPL) == 3
     _set_level(unit, U(1) if user else U(0))
     if fetch and a[c.ATTENTION] & U(c.ATTENTION_FLUSHING):
-        finish_flush(a, _linear_eip(a))
+        finish_flush(a, linear_eip(a))
     granted = peek(a, va, write, fetch)  # what the shadow rights permit, at any level
     disabled, need = U(0), U(X) if fetch else U(W) if write else U(R)
     if not (granted & U(WALK_FAULT)) and not load64(unit + U(8 * OFF)):
         disabled = load64(unit + U(8 * REGISTERS) + (_key(a, granted) << U(3)))
-    if user and not fetch and (granted & U(WALK_FAULT) or disabled & need) and _system_access(a, va):
+    if user and not fetch and (granted & U(WALK_FAULT) or disabled & need) and system_access(a, va):
         user, disabled = False, U(0)  # the processor's own read of a table: made at supervisor level
     if granted & U(WALK_FAULT) or disabled & need:
         if not (granted & U(WALK_FAULT)):
@@ -101,16 +93,16 @@ def _keyed(a, va, access, result):  # type: ignore[no-untyped-def]
         granted = lookup(a, va, write, fetch, user)  # the guest's own rule: which fault it is to see
         if granted & U(WALK_FAULT):
             a[c.TLB_FILLS] += U(1)
-            if not fetch or va == _linear_eip(a) & U(0xFFFFF000):  # and not a fetch ahead
+            if not fetch or va == linear_eip(a) & U(0xFFFFF000):  # and not a fetch ahead
                 drop_faulted(a, va)
-            return _refuse(a, c.Stop.PAGE_FAULT, va, U(0), granted & U(0x1F), access)
+            return refuse(a, c.Stop.PAGE_FAULT, va, U(0), granted & U(0x1F), access)
         _count(unit, STALE)  # hidden: the guest's TLB held older tables than it has now
         disabled = U(0)
     else:
         granted = lookup(a, va, write, fetch, False)
     if a[c.WALKED_CODE]:  # an accessed or dirty bit lies in a frame with code
         frame, a[c.WALKED_CODE] = a[c.WALKED_CODE] - U(1), U(0)
-        return _refuse(a, c.Stop.CODE_WRITE, va, frame << U(12), U(0), access)
+        return refuse(a, c.Stop.CODE_WRITE, va, frame << U(12), U(0), access)
     granted &= ~disabled
     a[c.TLB_FILLS] += U(1)
     if granted & U(WALK_LARGE):
@@ -120,10 +112,10 @@ def _keyed(a, va, access, result):  # type: ignore[no-untyped-def]
     page = granted & U(0x0000FFFFFFFFF000)
     if a[c.ALIAS_FRAME] or page >= a[c.RAM_SIZE]:
         if a[c.ALIAS_FRAME] and page == (a[c.ALIAS_FRAME] - U(1)) << U(12):
-            return _fill(a, va, access, result)  # a device register of the instruction that the monitor emulates
+            return paged_answer(a, va, access, result)  # a device register of the instruction that the monitor emulates
         if page >= a[c.RAM_SIZE]:
-            return _outside(a, va, page, access, result)
-    return _memory(a, va, page, granted, access, result)
+            return outside(a, va, page, access, result)
+    return memory(a, va, page, granted, access, result)
 
 
 @cfunc(types.uint8(types.voidptr, types.uint64, types.int32, types.uint64, CELLS_POINTER))

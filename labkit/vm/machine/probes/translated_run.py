@@ -12,9 +12,10 @@ import numpy as np
 
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
+from labkit.vm.machine.probes.answers import CELLS_POINTER, FETCH, grant, refuse
 from labkit.vm.machine.probes.block import block_info, count_block
 from labkit.vm.machine.probes.compiled import cfunc, njit, types
-from labkit.vm.machine.probes.fill import _fill, _grant, _refuse
+from labkit.vm.machine.probes.fill import paged_answer
 from labkit.vm.machine.probes.flags import mend_flags
 from labkit.vm.machine.probes.intrinsics import call_stop, load8, load32, load64, store32
 from labkit.vm.machine.probes.translated import is_seen
@@ -22,8 +23,7 @@ from labkit.vm.machine.probes.translated import is_seen
 __all__ = ["translated_block_hook", "translated_fill"]
 
 U = np.uint64
-CELLS_POINTER = types.CPointer(types.uint64)
-FETCH, X = 18, 4
+X = 4
 BASE, MASK32 = U(c.TC_BASE), U(0xFFFFFFFF)
 PHYSICAL = U(c.TC_PHYSICAL - c.TC_BASE)
 CPL, INHIBIT, IF = np.uint32(3), np.uint32(8), np.uint32(0x200)
@@ -98,13 +98,13 @@ def translated_fill(_engine, va, access, result, a):  # type: ignore[no-untyped-
     if BASE <= va <= MASK32 and not a[c.TC_OPEN]:
         level = load32(a[c.ENV] + U(layout.HFLAGS)) & CPL
         if a[c.MAINTENANCE] or (access == FETCH and level == np.uint32(1)):
-            return _grant(result, va + PHYSICAL, X)
-        return _refuse(a, c.Stop.MONITOR, va & U(0xFFFFF000), va & U(0xFFFFF000), U(0), access)
+            return grant(result, va + PHYSICAL, X)
+        return refuse(a, c.Stop.MONITOR, va & U(0xFFFFF000), va & U(0xFFFFF000), U(0), access)
     if a[c.MAINTENANCE] or a[c.TC_FREE]:
-        return _fill(a, va, access, result)
+        return paged_answer(a, va, access, result)
     if access == FETCH and (load32(a[c.ENV] + U(layout.HFLAGS)) & CPL) != CPL:
-        return _refuse(a, c.Stop.KERNEL, va & U(0xFFFFF000), U(0), U(0), access)
-    granted = _fill(a, va, access, result)
+        return refuse(a, c.Stop.KERNEL, va & U(0xFFFFF000), U(0), U(0), access)
+    granted = paged_answer(a, va, access, result)
     if granted and access != FETCH and (load32(a[c.ENV] + U(layout.HFLAGS)) & CPL) != CPL:
         store32(result + U(8), load32(result + U(8)) & np.uint32(3))
     return granted

@@ -15,8 +15,9 @@ time and no fill of the unit's TLB.
 import numpy as np
 
 from labkit.vm.machine.probes import cells as c
+from labkit.vm.machine.probes.answers import CELLS_POINTER, FETCH, WRITE, memory, outside, refuse
 from labkit.vm.machine.probes.compiled import cfunc, entry, njit, types
-from labkit.vm.machine.probes.fill import CELLS_POINTER, FETCH, WRITE, _fill, _memory, _outside, _refuse
+from labkit.vm.machine.probes.fill import paged_answer
 from labkit.vm.machine.probes.intrinsics import load8, load32, load64, store32
 
 __all__ = ["COUNT", "KEYS_ON", "LEVEL", "REGISTERS", "RIGHTS", "SIZE", "SPACE", "TLB", "TRANSLATE", "unit_fill",
@@ -80,9 +81,17 @@ def verdict(a, page, need):  # type: ignore[no-untyped-def]
 
 
 @njit()
+def _readable(done, result, rights):  # type: ignore[no-untyped-def]
+    """Reading is a right of its own here: a page may be executed, or written, without it."""
+    if done:
+        store32(result + U(8), load32(result + U(8)) & np.uint32(rights))
+    return done
+
+
+@njit()
 def _unit(a, va, access, result):  # type: ignore[no-untyped-def]
     if a[c.MAINTENANCE]:
-        return _fill(a, va, access, result)
+        return paged_answer(a, va, access, result)
     a[c.TLB_FILLS] += U(1)
     unit = a[c.PROTECTION]
     va &= U(0xFFFFFFFF)
@@ -92,15 +101,11 @@ def _unit(a, va, access, result):  # type: ignore[no-untyped-def]
         found = _entry(unit, va >> U(12))
         answer = _check(unit, found, need)
         if not (answer & U(PASSED)):
-            return _refuse(a, c.Stop.PAGE_FAULT, va, U(0), answer | need << U(8), access)
+            return refuse(a, c.Stop.PAGE_FAULT, va, U(0), answer | need << U(8), access)
         page, rights = (found >> U(44)) << U(12), answer & U(R | W | X)
-    if page < a[c.RAM_SIZE]:
-        done = _memory(a, va, page, rights, access, result)
-    else:
-        done = _outside(a, va, page, access, result)
-    if done:  # reading is a right of its own here: a page may be executed, or written, without it
-        store32(result + U(8), load32(result + U(8)) & np.uint32(rights))
-    return done
+    if page >= a[c.RAM_SIZE]:
+        return _readable(outside(a, va, page, access, result), result, rights)
+    return _readable(memory(a, va, page, rights, access, result), result, rights)
 
 
 @cfunc(types.uint8(types.voidptr, types.uint64, types.int32, types.uint64, CELLS_POINTER))
