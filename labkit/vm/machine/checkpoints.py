@@ -30,13 +30,13 @@ Frames = npt.NDArray[np.uint32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """The machine at one point: processor, TLB, devices, interrupt pin and halt, which frames have changed."""
+    """The machine at one point: processor, TLB, devices, interrupt pins and halt, which frames have changed."""
 
     point: ExecutionPoint
     processor: bytes = field(repr=False)
     tlb: bytes = field(repr=False)
     board: Any = field(repr=False)
-    pin: tuple[int, int, int] = field(repr=False)
+    pin: tuple[int, int, int, int] = field(repr=False)
     frames: Frames = field(repr=False)
     protection: Any = field(default=None, repr=False)
     """The protection unit's; None for a machine without one."""

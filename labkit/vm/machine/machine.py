@@ -78,6 +78,8 @@ class Machine:
         self.image: BootImage | None = None
         self.pin_at = NEVER
         """Clock at which the interrupt pin follows the board again; NEVER when it does already."""
+        self.nmi_at = NEVER
+        """Clock from which a nonmaskable interrupt waits for the processor; NEVER for none."""
         self.halted = False
         """HLT has retired and no interrupt has ended it yet."""
         self.checkpoints = Checkpoints()
@@ -90,6 +92,7 @@ class Machine:
         processor.cpuid = model.cpuid
         processor.read_device, processor.write_device = board.read_mmio, board.write_mmio
         board.on_interrupt, board.on_deadline = self._on_interrupt, self._on_deadline
+        board.on_nmi = self._on_nmi
         for i, covered in enumerate(board.mmio_ranges):
             processor.cells[c.MMIO + 2 * i] = covered.start
             processor.cells[c.MMIO + 2 * i + 1] = covered.stop
@@ -134,6 +137,11 @@ class Machine:
         elif self.pin_at == NEVER:
             self.pin_at = self.processor.clock + SETTLE
             self.processor.advance_deadline(self.pin_at)
+
+    def _on_nmi(self) -> None:
+        if self.nmi_at == NEVER:  # one that comes while another waits is lost
+            self.nmi_at = self.processor.clock + (SETTLE if self.processor.in_hook else 0)
+            self.processor.advance_deadline(self.nmi_at)
 
     def _on_deadline(self) -> None:
         if self.processor.in_hook:
@@ -249,7 +257,8 @@ class Machine:
 
     def _state(self, frames: Frames) -> Checkpoint:
         """All but RAM."""
-        processor, pin = self.processor, (int(self.processor.interrupt_pin), self.pin_at, int(self.halted))
+        processor = self.processor
+        pin = int(processor.interrupt_pin), self.pin_at, int(self.halted), self.nmi_at
         saved = processor.save(), processor.tlb.save(), self.board.save()
         return Checkpoint(self.point, *saved, pin, frames, self._protection_state())
 
@@ -268,8 +277,8 @@ class Machine:
             load_words(self.processor, state.protection)
         self._set_pin(state.pin)
 
-    def _set_pin(self, saved: tuple[int, int, int]) -> None:
-        pin, self.pin_at, halted = saved
+    def _set_pin(self, saved: tuple[int, int, int, int]) -> None:
+        pin, self.pin_at, halted, self.nmi_at = saved
         self.halted = bool(halted)
         self.processor.set_interrupt_pin(bool(pin))
 

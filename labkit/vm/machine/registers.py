@@ -10,11 +10,12 @@ from typing import Any
 from labkit.vm.machine.probes import layout
 from labkit.vm.machine.state import Registers, Segment
 
-__all__ = ["CS", "DS", "ES", "FS", "GDT", "GS", "IDT", "LDT", "SS", "TR", "RegisterFile"]
+__all__ = ["CS", "DS", "ES", "FS", "GDT", "GS", "IDT", "LDT", "NMI_MASK", "SS", "TR", "RegisterFile"]
 
 ES, CS, SS, DS, FS, GS, LDT, TR, GDT, IDT = range(10)
 CPL, INHIBIT, CS32, SS32, ADDSEG = 3, 8, 0x10, 0x20, 0x40
 VM = 0x20000
+NMI_MASK = 4  # in hflags2; Unicorn's IRET clears it
 BIG = 1 << 22  # D/B bit in a descriptor's second word
 FLAT_CODE, FLAT_DATA = 0x00CF9B00, 0x00CF9300
 
@@ -51,6 +52,7 @@ class RegisterFile:
     eip = _word(layout.EIP)
     eflags = _word(layout.EFLAGS, ctypes.c_uint64)
     hflags = _word(layout.HFLAGS)
+    hflags2 = _word(layout.HFLAGS + 4)
     cr0 = _word(layout.CR0, ctypes.c_uint64)
     cr2 = _word(layout.CR2, ctypes.c_uint64)
     cr3 = _word(layout.CR3, ctypes.c_uint64)
@@ -72,6 +74,11 @@ class RegisterFile:
     def linear_eip(self) -> int:
         """CS base + EIP."""
         return int(self.eip + self.segments[CS].base) & 0xFFFFFFFF
+
+    @property
+    def nmi_masked(self) -> bool:
+        """An NMI was delivered and no IRET has retired since: no other is taken."""
+        return bool(self.hflags2 & NMI_MASK)
 
     @property
     def can_take_interrupt(self) -> bool:

@@ -14,14 +14,14 @@ Source: Intel SDM volume 3A, 6.12 (checks in the order of volume 2, INT n), 6.15
 """
 
 from labkit.vm.machine.processor import Processor
-from labkit.vm.machine.registers import CS, DS, ES, FS, GS, SS, TR
+from labkit.vm.machine.registers import CS, DS, ES, FS, GS, NMI_MASK, SS, TR
 from labkit.vm.monitor.faults import DeliveryFault
 from labkit.vm.monitor.system_memory import SystemMemory
 from labkit.vm.monitor.task_switch import switch_task
 
 __all__ = ["Delivery"]
 
-DF, TS, NP, STACK, GP, PF = 8, 10, 11, 12, 13, 14
+NMI, DF, TS, NP, STACK, GP, PF = 2, 8, 10, 11, 12, 13, 14
 CONTRIBUTORY = frozenset((0, 10, 11, 12, 13))
 FAULTS = CONTRIBUTORY | {5, 6, 7, 9, 14, 16, 17, 19}  # as opposed to traps (1, 3, 4) and aborts (8, 18)
 TF, IF, NT, RF, VM = 0x100, 0x200, 0x4000, 0x10000, 0x20000
@@ -47,6 +47,12 @@ class Delivery:
     def interrupt(self, vector: int) -> bool:
         """An interrupt from the board."""
         return self._deliver(vector, None)
+
+    def nmi(self) -> bool:
+        """A nonmaskable interrupt: no other is taken before the next IRET."""
+        delivered = self._deliver(NMI, None)
+        self._registers.hflags2 |= NMI_MASK
+        return delivered
 
     def software(self, vector: int) -> bool:
         """INT n, INT3 or INTO, which has retired: EIP is behind it. A fault of its gate is its own."""

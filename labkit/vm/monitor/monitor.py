@@ -25,7 +25,8 @@ __all__ = ["Monitor", "Pending"]
 Pending = tuple[str | None, int, str | None, bool, str, Any]
 """See `Monitor.save`."""
 
-PAGE_FAULT = 14
+NMI, PAGE_FAULT = 2, 14
+INHIBIT = 8  # in hflags
 BREATH = 20_000_000
 """Instructions after which Python gets a turn (Ctrl-C, a live clock's devices)."""
 LONGEST_STORM = 20_000
@@ -181,23 +182,33 @@ class Monitor:
             board.on_time(machine.clock.now())
         if machine.pin_at <= processor.clock:
             machine.update_pin()
+        if machine.nmi_at <= processor.clock and not self._holds_nmi():
+            machine.nmi_at = NEVER
+            self._interrupt(NMI, self._delivery.nmi)
         if processor.interrupt_pin and processor.registers.can_take_interrupt:
             if board.interrupt_pending():
                 self._interrupt(board.acknowledge())
             machine.update_pin()
 
-    def _interrupt(self, vector: int) -> None:
+    def _holds_nmi(self) -> bool:
+        """A nonmaskable interrupt waits for the IRET of the last one, or for the end of an STI or MOV SS shadow."""
+        registers = self.machine.processor.registers
+        return registers.nmi_masked or bool(registers.hflags & INHIBIT)
+
+    def _interrupt(self, vector: int, deliver: Callable[[], bool] | None = None) -> None:
         self.counts["interrupt"] += 1
         self.machine.halted = False
         self._emit(EventKind.INTERRUPT, vector)
         if self.on_interrupt is not None:
             self.on_interrupt(vector)
-        if not self._deliver(lambda: self._delivery.interrupt(vector)):
+        if not self._deliver(deliver or (lambda: self._delivery.interrupt(vector))):
             self._shut_down(f"interrupt {vector:x}h")
 
     def _deadlines(self, goal: int) -> tuple[int, int]:
         machine, pace = self.machine, self.machine.pace
         exact = min(goal, self._stop_at, machine.pin_at, machine.device_deadline(), pace.exact())
+        if machine.nmi_at != NEVER:  # what holds it off ends with some instruction
+            exact = min(exact, max(machine.nmi_at, machine.processor.clock + 1))
         return exact, min(machine.processor.clock + BREATH, pace.about())
 
     def _handle(self, found: Exit) -> Stop | None:
@@ -279,6 +290,9 @@ class Monitor:
         if self._wanted is not None:
             self._stop_at = 0  # no instruction will come for which to wait
             return None
+        if machine.nmi_at != NEVER and not self._holds_nmi():
+            machine.nmi_at = min(machine.nmi_at, processor.clock)
+            return None
         if not processor.registers.eflags & 0x200:
             return self._end(StopReason.HALTED, "HLT with interrupts off: the guest has switched itself off")
         start, asleep = processor.idle, machine.clock.ticks
@@ -286,7 +300,7 @@ class Monitor:
             if self._stop_at == 0:
                 return None  # asked to stop, from outside the guest
             machine.update_pin()
-            if board.interrupt_pending():
+            if board.interrupt_pending() or (machine.nmi_at != NEVER and not self._holds_nmi()):
                 break
             due = board.deadline()
             if due is not None and due <= machine.clock.now():

@@ -21,7 +21,7 @@ def test_a_fault_in_ring_3_pushes_stack_flags_code_and_error(bare) -> None:
     bare.user()
     bare.run(b"\xf4")  # hlt
     assert bare.vector == GP
-    assert bare.frame(6) == [0, CODE, 0x1B, 2, 0x8000, 0x23]
+    assert bare.frame(6) == [0, CODE, 0x1B, 0x10002, 0x8000, 0x23]  # RF: a fault
 
 
 def test_int_n_through_a_gate_of_ring_0_is_a_fault_of_the_instruction(bare) -> None:
