@@ -100,6 +100,20 @@ def test_three_faces_in_one_bundle(timeline):
     assert " at 0x" not in repr(widget), "an address of the host would differ from run to run"
 
 
+def test_what_takes_long_is_told_on_the_way(timeline, monkeypatch):
+    widget, told = Debugger(timeline), []
+
+    def slow(*_: object) -> None:
+        widget.session.on_busy("the index of writes is made: 42 %, 3 s left")
+        told.append((widget.view["message"], widget.view["seq"]))
+
+    monkeypatch.setattr(timeline, "last_writer", slow)
+    tell(widget, do="writer", seq=9)
+    assert told == [("the index of writes is made: 42 %, 3 s left", 0)], "not yet the answer to the command"
+    assert widget.view["message"] == ""
+    assert widget.view["seq"] == 9
+
+
 @pytest.mark.parametrize("name", ["text", "html"])
 def test_copy_sends_a_face(timeline, name):
     widget, sent = Debugger(timeline), []

@@ -75,6 +75,9 @@ function render({ model, el }) {
   function send(what, more) {
     sent += 1;
     model.send({ do: what, seq: sent, ...more });
+    wait();
+  }
+  function wait() {
     clearTimeout(waiting);
     waiting = setTimeout(() => { lost.hidden = false; }, PATIENCE);
   }
@@ -322,7 +325,9 @@ function render({ model, el }) {
   function draw() {
     view = model.get("view");
     if (!view.code) return;
-    if (view.seq >= sent) { clearTimeout(waiting); lost.hidden = true; }
+    lost.hidden = true;
+    if (view.seq >= sent) clearTimeout(waiting);
+    else wait(); // it is at work, and has told how far
     text(title, view.title);
     text(subtitle, view.subtitle);
     text(status, view.status);
