@@ -23,6 +23,10 @@ _MAX_SEGMENTS = 64
 _MAX_SECTIONS = 4096
 _MAX_SYMBOLS = 1 << 20
 _MAX_NAME = 512
+_MACHINES = {
+    2: "SPARC", 4: "Motorola 68000", 8: "MIPS", 20: "PowerPC", 21: "PowerPC 64", 22: "S/390", 40: "ARM", 42: "SuperH",
+    50: "Itanium", 62: "x86-64", 183: "ARM 64", 243: "RISC-V", 258: "LoongArch",
+}  # fmt: skip
 _RESERVED = 0xFF00  # section indexes from here on mean something else: FFF1 a constant, not an address
 
 _Header = Mapping[str, int | str]
@@ -109,10 +113,11 @@ def _check_ident(data: bytes) -> None:
         raise GuestError(
             "a 64-bit ELF file (class 2 at offset 4); labkit runs 32-bit x86: build it with -m32"
         )
-    machine = struct.unpack_from("<H", data, 0x12)[0]
+    machine = struct.unpack_from(">H" if data[5] == 2 else "<H", data, 0x12)[0]
     if data[4] != 1 or data[5] != 1 or machine != 3:
+        name = f"{_MACHINES[machine]}, " if machine in _MACHINES else ""
         raise GuestError(
-            f"an ELF file for another machine (class {data[4]}, byte order {data[5]}, machine {machine} at"
+            f"an ELF file for another machine ({name}class {data[4]}, byte order {data[5]}, machine {machine} at"
             " offset 12h); labkit runs 32-bit x86"
         )
 

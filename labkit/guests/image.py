@@ -1,9 +1,13 @@
-"""Guest images of whatever kind: told apart by their contents, and handed to the loader of that kind."""
+"""Guest images of whatever kind: told apart by their contents, and handed to the loader of that kind.
+
+A file that is compressed as a whole is unpacked first, as boot loaders do.
+"""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 
-from labkit.guests import elf, files, flat, layout, linux, multiboot
+from labkit.guests import compression, elf, files, flat, layout, linux, multiboot
 from labkit.guests.errors import GuestError
 from labkit.vm.machine.boot import BootImage
 
@@ -17,6 +21,9 @@ class Kind(StrEnum):
     MULTIBOOT = "Multiboot kernel"
     ELF = "ELF executable"
     FLAT = "flat image"
+
+
+_WHOLE_FILES = ("gzip", "xz")
 
 
 def kind_of(data: bytes) -> Kind:
@@ -40,6 +47,14 @@ def load(
     """
     layout.check_memory(memory)
     data = files.read(source)
+    if at is None and compression.kind_of(data) in _WHOLE_FILES:
+        inside, name = compression.unpack(data, files.MAX_FILE), files.name_of(source)
+        if kind_of(inside) is Kind.FLAT:
+            raise GuestError(f"{name} is a compressed file with no kernel in it ({inside[:8].hex(' ') or 'nothing'})")
+        loaded = load(
+            inside, memory=memory, cmdline=cmdline, initrd=initrd, modules=modules, firmware_path=firmware_path
+        )
+        return replace(loaded, name=name)
     kind = Kind.FLAT if at is not None else kind_of(data)
     extra = [*([] if initrd is None else [initrd]), *modules]
     if kind is Kind.BZIMAGE and not modules:

@@ -88,7 +88,7 @@ def patched(make, offset, form, *values):
     [
         (4, "B", 2, "64-bit ELF"),
         (5, "B", 2, "another machine"),
-        (0x12, "<H", 62, "another machine"),
+        (0x12, "<H", 62, "another machine .x86-64,"),
         (0x18, "<I", 0x20_0000, "entry point 00200000"),
         (0x1C, "<I", 0xFFFF_FFF0, "cut off or damaged"),
         (0x2A, "<H", 8, "program headers of 8 bytes"),

@@ -1,3 +1,6 @@
+import gzip
+import lzma
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +31,24 @@ def test_each_kind_is_told_apart_and_booted(make, kind):
     make.check(booted)
     assert booted.start.eip == (at or 0x10_0000)
     assert booted.start.eax == (0x2BADB002 if kind is Kind.MULTIBOOT else 0)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+@pytest.mark.parametrize("kind", [Kind.BZIMAGE, Kind.MULTIBOOT, Kind.ELF])
+def test_a_compressed_file_is_unpacked(make, tmp_path, kind, pack):
+    path = tmp_path / "kernel.gz"
+    path.write_bytes(pack(forms(make)[kind]))
+    booted = image.load(path, memory=make.memory)
+    make.check(booted)
+    assert (booted.name, booted.start.eip) == ("kernel.gz", 0x10_0000)
+
+
+def test_a_compressed_file_holds_a_kernel_or_is_refused(make):
+    for inside in (b"", b"text", gzip.compress(b"again")):
+        with pytest.raises(GuestError, match="no kernel in it"):
+            image.load(gzip.compress(inside), memory=make.memory)
+    with pytest.raises(GuestError, match="damaged: it is cut off"):
+        image.load(gzip.compress(forms(make)[Kind.ELF])[:-20], memory=make.memory)
 
 
 def test_an_address_makes_anything_a_flat_image(make):
