@@ -40,6 +40,8 @@ class Estimate:
     rows: dict[str, int]
     size: int
     seconds: float
+    seen: int
+    """Instructions of that place which are in samples; 0: it is told by what is usual elsewhere in the run."""
     bound: bool
     """The place is found while running: this is the whole run, and it will not be more."""
 
@@ -61,7 +63,7 @@ class Samples:
         """What these parameters make of the run. `form` is parquet, text, champsim or none."""
         places, bound = self._places(parameters)
         wanted = sum(place.end - place.start for place in places)
-        seen = sum(_overlap(batch, places) for batch in self.batches)
+        seen = here = sum(_overlap(batch, places) for batch in self.batches)
         if seen:
             chosen = [project(b, places, parameters) for b in self.batches if _overlap(b, places)]
         else:  # no sample lies there: what is usual for the run
@@ -78,7 +80,8 @@ class Samples:
         return Estimate(
             wanted, round(sum(map(len, chosen)) * scale),
             {name: round(count * scale) for name, count in rows.items()},
-            round(_size(chosen, parameters, form) * scale), (before + wanted * slower) / max(1.0, self.rate), bound,
+            round(_size(chosen, parameters, form) * scale), (before + wanted * slower) / max(1.0, self.rate),
+            here, bound,
         )  # fmt: skip
 
     def _places(self, parameters: ExpansionParameters) -> tuple[list[Window], bool]:
@@ -118,16 +121,23 @@ def length(source: Source) -> int:
 
 
 def take(
-    recipe: Recipe, *, places: int = 12, size: int = 1 << 15, tell: Callable[[int, int], None] | None = None
-) -> Samples:
-    """Go through the run once and take samples at so many places; `tell` hears of clock and end."""
+    recipe: Recipe, *, places: int = 12, size: int = 1 << 15, more: Samples | None = None,
+    inside: tuple[int, int] | None = None, tell: Callable[[int, int], None] | None = None,
+) -> Samples:  # fmt: skip
+    """Go through the run once and take samples at so many places, of it all or `inside` two clocks.
+
+    Those of `more` are kept where the new ones leave room; `tell` hears of clock and end.
+    """
     source = recipe.source()
-    end = length(source)
-    if end <= 2 * places * size:
-        windows = [Window(at, min(at + size, end)) for at in range(0, end, size)]
+    end = length(source) if more is None else more.end
+    first, last = (0, end) if inside is None else (inside[0], min(inside[1], end))
+    apart = (last - first) // places
+    if apart <= 2 * size:
+        windows = [Window(at, min(at + size, last)) for at in range(first, last, size)]
     else:
-        windows = [Window(at, at + size) for at in range(end // places // 2, end - size, end // places)]
-    batches: list[Batch] = []
+        windows = [Window(at, at + size) for at in range(first + apart // 2, last - size, apart)]
+    kept = more.batches if more is not None else ()
+    batches = [batch for batch in kept if not _overlap(batch, windows)]
     spent, ran = 1e-6, 0
     for window in windows:
         here, start = source.machine.processor.clock, time.perf_counter()
@@ -138,7 +148,7 @@ def take(
         if window.start > here:
             spent, ran = spent + time.perf_counter() - start, ran + window.start - here
         batches += full_trace(source, [window], values=True)
-    rate = ran / spent if ran > STEP else DEFAULT_RATE
+    rate = ran / spent if ran > STEP else DEFAULT_RATE if more is None else more.rate
     return Samples(tuple(batches), end, rate)
 
 

@@ -25,6 +25,8 @@ from labkit.widgets.theme import css, esm
 
 __all__ = ["Designer", "ExpansionDesigner"]
 
+ENOUGH = 100_000
+"""Instructions of a place in samples, from which an estimate is good."""
 FRAME = 0.1
 """Seconds between two looks at a running job."""
 
@@ -66,15 +68,33 @@ class Designer:
         return self.samples
 
     def begin_sampling(self) -> None:
-        """Take them in a thread."""
-        if self.samples is None and self.sampling is None:
-            recipe = self.recipe
+        """Take them in a thread: of the whole run first, then of the place that is chosen."""
+        if self.sampling is not None and self.sampling.state == "running":
+            return
+        recipe, more, inside = self.recipe, self.samples, self.place
+        if more is None:
             self.sampling = Job(lambda tell: take(recipe, tell=tell))
+        elif inside is not None:
+            self.sampling = Job(lambda tell: take(recipe, more=more, inside=inside, tell=tell))
 
     def look(self) -> None:
         """See whether a job is done."""
         if self.sampling is not None and self.sampling.result is not None:
             self.samples, self.sampling = self.sampling.result, None
+
+    @property
+    def place(self) -> tuple[int, int] | None:
+        """The window that is chosen, where it lies in the run; None for the whole run."""
+        chosen = self.form.parameters.windows
+        if not chosen or self.samples is None or chosen[0][0] >= self.samples.end:
+            return None
+        return chosen[0][0], min(chosen[0][1], self.samples.end)
+
+    @property
+    def coarse(self) -> bool:
+        """Would samples of the chosen place say more?"""
+        estimate = self.estimate
+        return estimate is not None and self.place is not None and estimate.seen < min(estimate.through, ENOUGH)
 
     @property
     def estimate(self) -> Estimate | None:
@@ -159,7 +179,7 @@ class Designer:
         return {
             "name": self.name, "groups": self.form.groups(), "command": self.command, "python": self.python,
             "estimate": None if estimate is None else {
-                "rows": _about(estimate.total), "size": size(_rounded(estimate.size)) if estimate.size else "no file",
+                "rows": _about(estimate.total), "size": _size(estimate, self.form.form),
                 "seconds": _seconds(estimate.seconds), "note": _note(estimate),
             },
             "sampling": self.problem if sampling is None else _sampling(sampling), "sampled": self.samples is not None,
@@ -169,7 +189,7 @@ class Designer:
             ],
             "running": job is not None and job.state == "running", "done": 0 if job is None else job.done,
             "told": self.told(), "said": job.result.said if job is not None and job.result is not None else "",
-            "wrong": bool(self.form.errors),
+            "wrong": bool(self.form.errors), "coarse": self.coarse and not self.busy,
         }  # fmt: skip
 
 
@@ -186,8 +206,13 @@ def _seconds(seconds: float) -> str:
     return "under 1 s" if seconds < 1 else f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
+def _size(estimate: Estimate, form: str) -> str:
+    return "no file" if form == "caches" else size(_rounded(estimate.size))
+
+
 def _note(estimate: Estimate) -> str:
     kept = f"{_about(estimate.instructions)} of {_about(estimate.through)} instructions"
+    kept += f", from samples of {_about(estimate.seen)}" if estimate.seen else "; no sample lies there"
     return f"at most: the place is found while running; {kept}" if estimate.bound else kept
 
 

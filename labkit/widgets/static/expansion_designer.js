@@ -4,6 +4,7 @@ function render({ model, el }) {
   const name = h("h3"), said = h("span", { class: "s r", role: "status", "aria-live": "polite" });
   const form = h("div", { class: "fm" });
   const rows = h("b"), bytes = h("b"), seconds = h("b"), note = h("p", { class: "s", role: "status", "aria-live": "polite" });
+  const closer = h("button", { type: "button", class: "s", "data-do": "sample", "aria-keyshortcuts": "e" }, "take samples there ", kbd("e"));
   const estimate = h("div", { class: "est", role: "group", "aria-label": "estimate" },
     h("div", { class: "s" }, rows, "rows"), h("div", { class: "s" }, bytes, "on disk"), h("div", { class: "s" }, seconds, "on one core"));
   const go = h("button", { type: "button", class: "go", "data-do": "run", "aria-keyshortcuts": "x" }, h("span", null, "expand"), kbd("x"));
@@ -17,7 +18,7 @@ function render({ model, el }) {
     h("div", { class: "title" }, name, h("span", { class: "s" }, "any number of times, over the same log"), said),
     message, lost,
     h("div", { class: "two" },
-      h("section", { "aria-label": "expansion parameters" }, form, estimate, note, h("div", { class: "run" }, go, bar, told), result),
+      h("section", { "aria-label": "expansion parameters" }, form, estimate, note, closer, h("div", { class: "run" }, go, bar, told), result),
       h("section", { "aria-label": "sizes and command" },
         h("div", { class: "hd" }, h("h4", null, "Bytes"), h("span", { class: "s" }, "bars logarithmic")), h("table", null, sizes),
         commandHead, command, h("div", { class: "hd" }, h("h4", null, "Python"), copy("Python")), python)));
@@ -72,6 +73,7 @@ function render({ model, el }) {
     text(bytes, cost ? (cost.size === "no file" ? cost.size : `≈ ${cost.size}`) : "–");
     text(seconds, cost ? (cost.seconds.startsWith("under") ? cost.seconds : `≈ ${cost.seconds}`) : "–");
     text(note, view.sampling || (cost ? cost.note : view.wrong ? "mend the field that is marked" : "waiting for samples of the run"));
+    closer.hidden = !view.coarse;
     text(go.firstChild, view.running ? "cancel" : "expand");
     attr(go, "data-do", view.running ? "cancel" : "run");
     go.disabled = view.wrong && !view.running;
@@ -101,7 +103,8 @@ function render({ model, el }) {
     event.stopPropagation(); // keys never leak into the notebook
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const typing = event.target.tagName === "INPUT" && !["checkbox", "radio"].includes(event.target.type);
-    if (event.key === "x" && !typing && !go.disabled) { go.click(); event.preventDefault(); }
+    const pressed = typing ? null : event.key === "x" && !go.disabled ? go : event.key === "e" && !closer.hidden ? closer : null;
+    if (pressed) { pressed.click(); event.preventDefault(); }
   });
   root.addEventListener("click", (event) => {
     const target = event.target.closest("[data-do]");

@@ -125,6 +125,25 @@ def test_samples_are_taken_when_a_page_asks(recorded):
     assert asyncio.run(scene()).view["estimate"]["rows"]
 
 
+def test_a_small_place_between_samples_says_so_and_is_sampled_when_asked(recorded):
+    few = take(RecordingRecipe(str(recorded)), places=2, size=2000)
+    widget = ExpansionDesigner(recorded, few)
+    widget.show(ExpansionParameters(windows=((100, 5000),)))
+    assert "no sample lies there" in widget.view["estimate"]["note"]
+    assert widget.view["coarse"]
+
+    async def scene() -> None:
+        tell(widget, do="sample")
+        assert widget._task is not None
+        await asyncio.wait_for(widget._task, 30)
+
+    asyncio.run(scene())
+    estimate = widget.designer.estimate
+    assert estimate is not None
+    assert estimate.seen == estimate.through == estimate.instructions == 4900
+    assert not widget.view["coarse"]
+
+
 @pytest.mark.parametrize(
     "message",
     ["rubbish", {"do": "set", "name": "no such"}, {"do": "fly"}, {"do": "set", "name": "ring", "text": "9"}],
