@@ -12,7 +12,8 @@ from labkit.vm.machine import Machine
 from labkit.vm.monitor import Monitor, StopReason
 
 MEMORY = 64 << 20
-SELF_CHECKING = ("exceptions", "paging32", "pae", "selfmod")
+SELF_CHECKING = ("exceptions", "paging32", "pae", "selfmod", "ping")
+NETWORK = ("-netdev", "user,id=n", "-device", "ne2k_isa,iobase=0x300,irq=9,netdev=n")
 QEMU = shutil.which("qemu-system-i386")
 
 
@@ -37,7 +38,7 @@ def test_every_check_of_the_processor_passes(name: str) -> None:
 @pytest.mark.parametrize("name", SELF_CHECKING)
 def test_every_check_passes_on_qemu_too(name: str) -> None:
     exit_port = ("-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=4")
-    command = [str(QEMU), "-kernel", str(IMAGES[name]), "-serial", "stdio", "-display", "none", *exit_port]
+    command = [str(QEMU), "-kernel", str(IMAGES[name]), "-serial", "stdio", "-display", "none", *exit_port, *NETWORK]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=100, check=False)
     lines = done.stdout.decode("latin1").split("\r\n")
     assert [line for line in lines if "FAIL" in line] == []

@@ -17,6 +17,7 @@ from labkit.vm.machine.devices.i8042 import I8042, I8042State
 from labkit.vm.machine.devices.ioapic import IOAPIC_BASE, IoApic, IoApicState
 from labkit.vm.machine.devices.lapic import LAPIC_BASE, Lapic, LapicState
 from labkit.vm.machine.devices.mptable import ioapic_pin
+from labkit.vm.machine.devices.nic import Nic, NicState
 from labkit.vm.machine.devices.pci import Pci, PciState
 from labkit.vm.machine.devices.pic import PicPair, PicPairState
 from labkit.vm.machine.devices.pit import Pit, PitState
@@ -88,6 +89,7 @@ class BoardState(NamedTuple):
     pci: PciState
     ata0: AtaState
     ata1: AtaState
+    nic: NicState
 
 
 class Board:
@@ -124,9 +126,11 @@ class Board:
         self._wire_chips(clock, start_time, mouse)
         self.devices: tuple[Device[Any], ...] = (
             self.pit, self.rtc, self.serial, self.i8042, self.vga, self.sysport, self.dma, self.pci,
-            *self.ata, self.pic,
+            *self.ata, self.nic, self.pic,
         )  # fmt: skip
-        self._timed: tuple[Timed, ...] = (self.pit, self.rtc, self.serial, self.i8042, self.lapic, *self.ata)
+        self._timed: tuple[Timed, ...] = (
+            self.pit, self.rtc, self.serial, self.i8042, self.lapic, *self.ata, self.nic,
+        )  # fmt: skip
         self.mmio_ranges: tuple[range, ...] = (self.ioapic.mmio, self.lapic.mmio)
         self._wire_ports()
 
@@ -148,6 +152,7 @@ class Board:
         self.keyboard = self.i8042.keyboard
         self.vga = Vga(clock)
         self.sysport = SystemPorts(clock, self.pit, reset, self.serial.print)
+        self.nic = Nic(clock, line(9), moved)
         self.dma = Dma()
         self.pci = Pci(reset)
         self.ata = (
@@ -283,7 +288,7 @@ class Board:
         return BoardState(
             self.pic.save(), self.lapic.save(), self.ioapic.save(), self.pit.save(), self.rtc.save(),
             self.serial.save(), self.i8042.save(), self.vga.save(), self.sysport.save(), self.dma.save(),
-            self.pci.save(), self.ata[0].save(), self.ata[1].save(),
+            self.pci.save(), self.ata[0].save(), self.ata[1].save(), self.nic.save(),
         )  # fmt: skip
 
     def load(self, state: BoardState) -> None:
@@ -301,6 +306,7 @@ class Board:
         self.pci.load(state.pci)
         self.ata[0].load(state.ata0)
         self.ata[1].load(state.ata1)
+        self.nic.load(state.nic)
         self._stale = True
 
     def firmware(self) -> tuple[tuple[int, bytes], ...]:

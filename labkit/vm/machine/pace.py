@@ -1,6 +1,6 @@
 """The pace of a machine: when, in instructions, the outside world reaches it: the host's time, and input.
 
-    Skipping   virtual clock: nothing comes from outside, and time in HLT is skipped
+    Skipping   virtual clock: nothing comes from outside, and time in HLT is skipped; the network answers by itself
     Live       guest time is drawn to the host's every 2 ms, and input arrives when somebody gives it
 
 All that is not a function of the instruction count enters the machine in `arrive` or `wait`, at an exact
@@ -15,18 +15,19 @@ from typing import Protocol
 
 from labkit.vm.machine.board import Board
 from labkit.vm.machine.clock import NS_PER_INSTRUCTION
+from labkit.vm.machine.devices.network import answer
 from labkit.vm.machine.guest_clock import GuestClock
 from labkit.vm.machine.processor import NEVER, Processor
 
-__all__ = ["KEYS", "SERIAL", "Live", "Pace", "Skipping", "give"]
+__all__ = ["KEYS", "PACKET", "SERIAL", "Live", "Pace", "Skipping", "give"]
 
 BREATH_TICKS = 2_000_000 // NS_PER_INSTRUCTION
 IDLE_SLEEP = 0.005
 LEAST_BREATH, FIRST_BREATH, LONGEST_BREATH = 1000, 100_000, 2_000_000
 LEAST_RATE, MOST_RATE = 1 << 8, 1 << 24
 VISITS = 16  # after so many services the host's clock is looked at, however few instructions have run
-SERIAL, KEYS = "serial", "keys"
-"""Kinds of input: bytes on the serial console, scancodes of the PS/2 keyboard."""
+SERIAL, KEYS, PACKET = "serial", "keys", "packet"
+"""Kinds of input: bytes on the serial console, scancodes of the PS/2 keyboard, a frame from the network."""
 
 
 class Pace(Protocol):
@@ -53,6 +54,8 @@ def give(board: Board, kind: str, data: bytes) -> None:
     """Hand input to its device."""
     if kind == SERIAL:
         board.serial.type(data)
+    elif kind == PACKET:
+        board.nic.receive(data)
     else:
         board.keyboard.type(data)
 
@@ -62,6 +65,7 @@ class Skipping:
 
     def __init__(self, processor: Processor, board: Board, clock: GuestClock) -> None:
         self._processor, self._board, self._clock = processor, board, clock
+        board.nic.peer = answer
 
     def exact(self) -> int:
         """Never."""
@@ -84,7 +88,7 @@ class Skipping:
 
 
 class Live:
-    """The host's pace. `type` and `press` may be called from any thread, and from a callback of a device."""
+    """The host's pace. `type`, `press` and `receive` may be called from any thread, and from a callback of a device."""
 
     def __init__(self, processor: Processor, board: Board, clock: GuestClock) -> None:
         self._processor, self._board, self._clock = processor, board, clock
@@ -94,6 +98,8 @@ class Live:
         self._breath, self._visits = FIRST_BREATH, 0
         self._last = (processor.clock, self._host())
         self._about = processor.clock + FIRST_BREATH
+        board.nic.peer = None  # the network is outside, like everything else
+        board.nic.on_transmit.append(self._sent)
         self.on_anchor: Callable[[], None] | None = None
         """Called when guest time has been drawn to the host's."""
         self.on_input: Callable[[str, bytes], None] | None = None
@@ -106,6 +112,14 @@ class Live:
     def press(self, scancodes: bytes) -> None:
         """Scancodes (set 1) for the PS/2 keyboard."""
         self._give(KEYS, scancodes)
+
+    def receive(self, frame: bytes) -> None:
+        """A frame from the network."""
+        self._give(PACKET, frame)
+
+    def _sent(self, frame: bytes) -> None:
+        for one in answer(frame):
+            self.receive(one)
 
     def _give(self, kind: str, data: bytes) -> None:
         self._given.append((kind, bytes(data)))

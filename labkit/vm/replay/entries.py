@@ -5,6 +5,7 @@
     03 keys     clock+ length bytes                           scancodes of the PS/2 keyboard
     04 vector   clock+ vector branches± eip                   an interrupt was delivered (compared only)
     05 read     port*4+size/2 value                           an IN (compared only; its place is its order)
+    06 packet   clock+ length bytes                           a frame from the network
 
 Numbers are LEB128; `+` counts from the entry before (ticks: from where the last anchor's line leads), `±` the
 same in zigzag; `eip` and `registers` (CRC-32 of the general registers, EIP and EFLAGS) are four bytes.
@@ -21,8 +22,8 @@ __all__ = ["LARGEST", "Anchor", "Coder", "Decoder", "Entry", "EntryError", "Give
 LARGEST = 1 << 60
 """No clock reaches this."""
 LONGEST_JUMP = 1 << 48  # 16 days in ticks
-ANCHOR, SERIAL, KEYS, VECTOR, READ = 1, 2, 3, 4, 5
-KINDS = {SERIAL: "serial", KEYS: "keys"}
+ANCHOR, SERIAL, KEYS, VECTOR, READ, PACKET = 1, 2, 3, 4, 5, 6
+KINDS = {SERIAL: "serial", KEYS: "keys", PACKET: "packet"}
 CODES = {name: code for code, name in KINDS.items()}
 TWO_WORDS = struct.Struct("<II")
 
@@ -49,7 +50,7 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Input: "serial" bytes or "keys" scancodes."""
+    """Input: "serial" bytes, "keys" scancodes, or a "packet", a frame of the network."""
 
     clock: int
     kind: str
@@ -179,7 +180,7 @@ class Decoder:
             if place & 3 == 3:
                 raise EntryError(f"byte {start}: an IN of a size that does not exist")
             return Read(place >> 2, (1, 2, 4)[place & 3], value)
-        if code not in (ANCHOR, SERIAL, KEYS, VECTOR):
+        if code not in (ANCHOR, VECTOR, *KINDS):
             raise EntryError(f"byte {start}: there is no entry of kind {code}")
         clock = line.clock = self._bounded(line.clock + self._number(LARGEST), start)
         if code in KINDS:

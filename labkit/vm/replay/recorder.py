@@ -26,8 +26,8 @@ __all__ = ["Recorder", "fingerprint"]
 
 FLUSH_SECONDS = 0.25
 FLUSH_ENTRIES = 8192
-DISK_DATA = (0x1F0, 0x170)
-"""Ports whose reads give what the disks hold: not written down."""
+DISK_DATA = (0x1F0, 0x170, 0x310)
+"""Ports whose reads give what disks and the network card's memory hold: not written down."""
 
 
 def fingerprint(machine: Machine) -> int:

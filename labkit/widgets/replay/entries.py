@@ -16,17 +16,16 @@ class Lane:
 
     name: str
     ink: str
-    sign: str
-    """One letter, for text."""
     given: bool
 
 
 LANES = (
-    Lane("host time", "monitor", "t", given=True),
-    Lane("console input", "new", "c", given=True),
-    Lane("keyboard", "pending", "k", given=True),
-    Lane("interrupts", "guest", "i", given=False),
-    Lane("device reads", "hardware", "r", given=False),
+    Lane("host time", "monitor", given=True),
+    Lane("console input", "new", given=True),
+    Lane("keyboard", "pending", given=True),
+    Lane("network", "new", given=True),
+    Lane("interrupts", "guest", given=False),
+    Lane("device reads", "hardware", given=False),
 )
 SHOWN = 24
 
@@ -51,8 +50,8 @@ class Placed:
 def lane_of(entry: Entry) -> int:
     """Index of the lane of an entry."""
     if isinstance(entry, Given):
-        return 1 if entry.kind == "serial" else 2
-    return {Anchor: 0, Vector: 3, Read: 4}[type(entry)]
+        return {"serial": 1, "keys": 2, "packet": 3}[entry.kind]
+    return {Anchor: 0, Vector: 4, Read: 5}[type(entry)]
 
 
 def placed(entries: Sequence[Entry], end: int) -> list[Placed]:

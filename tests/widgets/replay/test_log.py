@@ -62,7 +62,7 @@ def test_the_window_never_leaves_the_run(recording, moves):
 
 def test_stepping_through_interrupts_meets_each_of_them(recorded, recording):
     widget = RecordingLog(recorded)
-    tell(widget, do="lane", lane=3)
+    tell(widget, do="lane", lane=4)
     met = []
     while True:
         tell(widget, do="next")
