@@ -1,42 +1,32 @@
 """What a privilege change costs when access rights are virtualized: by keys, by purging, by an entry per level.
 
 sweep      the guest `rings` on the processor, its rate of level changes set; the hardware's TLB refills counted
+keys       the same with more and more keys in the guest's data
 verdicts   every combination, and random programs, held against the architecture's rules
 pressure   four and sixty-four times more keys than the hardware has registers
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from itertools import product
 
 from labkit.bench.figure import Figure, Progress
-from labkit.vm.keys import (
-    Counts,
-    DuplicateEntries,
-    KeyVirtualizer,
-    NoVirtualization,
-    Retranslation,
-    VirtualUnit,
-)
+from labkit.vm.keys import KeyVirtualizer, Retranslation
+from labkit.vm.keys.costs import Cost, key_costs, rate_costs
 from labkit.vm.keys.programs import Program, run
-from labkit.vm.keys.rings import Rings
 from labkit.vm.machine.access_rights import LEVELS, RIGHTS, Access
 from labkit.vm.machine.protection_keys import KeyRegister
 from labkit.vm.machine.tlb import Entry
 
-__all__ = ["RATES", "exhaustive", "measure", "sweep"]
+__all__ = ["KEYS", "RATES", "exhaustive", "measure", "sweep"]
 
-RATES = (100, 1_000, 10_000)
+RATES = (100, 300, 1_000, 3_000, 10_000)
 """Level changes per million instructions that are asked for; what comes about is measured."""
+KEYS = (4, 16, 64, 256)
 GOAL_RATE, GOAL_RATIO = 10_000, 10
-INSTRUCTIONS = 400_000
-A_TURN, A_CALL = 7, 112  # instructions of the guest's loop, and of a system call with its return
-WAYS: tuple[Callable[[], VirtualUnit], ...] = (
-    KeyVirtualizer,
-    Retranslation,
-    DuplicateEntries,
-    NoVirtualization,
-)
-SWEEP = "guest rings on the processor, its system calls only; {} level changes per million instructions"
+REGISTERS = 16
+SWEEP = "guest rings on the processor, its system calls only; {:.0f} level changes per million instructions"
+MANY = "the same with {} keys, a page each; {:.0f} level changes per million instructions"
+ALL_CASES = "access right x page level x key state x guest level x access"
 
 
 def measure(accesses: int, say: Progress) -> list[Figure]:
@@ -44,22 +34,20 @@ def measure(accesses: int, say: Progress) -> list[Figure]:
     say("keys: every combination")
     cases, wrong = exhaustive()
     figures = [
-        Figure(
-            "keys.cases", cases, "accesses", "access right x page level x key state x guest level x access"
-        ),
-        Figure(
-            "keys.cases_wrong",
-            wrong,
-            "accesses",
-            "of these, not the architecture's verdict",
-            goal=0,
-            at_least=False,
-        ),
+        Figure("keys.cases", cases, "accesses", ALL_CASES),
+        _none("keys.cases_wrong", wrong, "accesses", "of these, not the architecture's verdict"),
     ]
     for rate in RATES:
         say(f"keys: {rate} level changes per million instructions")
         figures += sweep(rate)
+    for count in KEYS:
+        say(f"keys: {count} keys of the guest")
+        figures += _many(key_costs([count]))
     return figures + _random(accesses, say)
+
+
+def _none(name: str, value: float, unit: str, method: str) -> Figure:
+    return Figure(name, value, unit, method, goal=0, at_least=False)
 
 
 def exhaustive() -> tuple[int, int]:
@@ -77,56 +65,59 @@ def exhaustive() -> tuple[int, int]:
     return cases, wrong
 
 
-def _work(way: Callable[[], VirtualUnit], rounds: int, turns: int) -> tuple[Counts, int]:
-    rings = Rings(way(), rounds=rounds, turns=turns)
-    rings.run()
-    clock = rings.machine.processor.clock
-    rings.machine.processor.close()
-    return rings.unit.counts, clock
+def _named(costs: Sequence[Cost]) -> dict[str, Cost]:
+    return {cost.way: cost for cost in costs}
 
 
 def sweep(rate: int) -> list[Figure]:
     """Refills by each way at a rate of level changes, per million instructions."""
-    turns = max(1, (2_000_000 // rate - A_CALL) // A_TURN)
-    rounds = max(4, INSTRUCTIONS // (turns * A_TURN + A_CALL))
+    costs = _named(rate_costs([rate]))
     figures: list[Figure] = []
-    refills: dict[str, int] = {}
-    for way in WAYS:
-        (before, start), (after, end) = _work(way, 1, turns), _work(way, rounds, turns)
-        million = (end - start) / 1e6
-        changes = after.level_changes - before.level_changes
-        name, method = way().name, SWEEP.format(f"{changes / million:.0f}")
-        key = f"keys.{rate}.{name.replace(' ', '_')}"
-        refills[name] = after.refills - before.refills
-        figures.append(Figure(f"{key}.refills", refills[name] / million, "per M", method))
-        if name == KeyVirtualizer.name:
-            writes = (after.key_writes - before.key_writes) / changes
+    for way, cost in costs.items():
+        key, method = f"keys.{rate}.{way.replace(' ', '_')}", SWEEP.format(cost.changes)
+        figures.append(Figure(f"{key}.refills", cost.refills, "per M", method))
+        if way == KeyVirtualizer.name:
             figures += [
-                Figure(f"{key}.purges", after.purges, "", method, goal=0, at_least=False),
-                Figure(f"{key}.rewritten", after.rewritten, "entries", method, goal=0, at_least=False),
-                Figure(f"{key}.key_writes", writes, "per change", method),
+                _none(f"{key}.purges", cost.purges, "", method),
+                _none(f"{key}.rewritten", cost.rewritten, "entries", method),
+                Figure(f"{key}.key_writes", cost.key_writes, "per change", method),
             ]
-    ratio = refills[Retranslation.name] / max(1, refills[KeyVirtualizer.name])
+    purging, keyed = costs[Retranslation.name], costs[KeyVirtualizer.name]
+    million = 1 / max(keyed.refills, 1e-9)
+    ratio = purging.refills * million if keyed.refills else purging.refills
     goal = GOAL_RATIO if rate == GOAL_RATE else None
-    figures.append(
-        Figure(
-            f"keys.{rate}.fewer_refills", ratio, "x", "refills, purge / shadow keys (at least 1)", goal=goal
-        )
-    )
+    how = "refills, purge / shadow keys (taken as 1 per M where there are none)"
+    figures.append(Figure(f"keys.{rate}.fewer_refills", ratio, "x", how, goal=goal))
     return figures
+
+
+def _many(costs: Sequence[Cost]) -> list[Figure]:
+    return [
+        Figure(
+            f"keys.{cost.keys}_keys.{cost.way.replace(' ', '_')}.faults", cost.faults, "hidden per M",
+            MANY.format(cost.keys, cost.changes),
+        )
+        for cost in costs
+    ]  # fmt: skip
 
 
 def _random(accesses: int, say: Progress) -> list[Figure]:
     figures = []
     for times in (1, 4, 64):
+        keys = REGISTERS * times
         say(f"keys: random programs with {times} x as many keys as registers")
-        unit = KeyVirtualizer(registers=16, guest_registers=16 * times)
-        outcome = run(unit, Program(seed=times, keys=16 * times, accesses=accesses))
-        method = f"random program of {accesses} accesses, 200 pages, {16 * times} keys of the guest in 16 registers"
+        unit = KeyVirtualizer(registers=REGISTERS, guest_registers=keys)
+        program = Program(seed=times, pages=max(200, 4 * keys), keys=keys, accesses=accesses, loaded=True)
+        outcome = run(unit, program)
+        method = (
+            f"random program of {accesses} accesses, {program.pages} pages, {keys} keys of the guest in its own {keys} "
+            f"registers, {REGISTERS} of the hardware"
+        )
+        name = f"keys.random_{times}x"
         rate = 100 * unit.counts.key_misses / accesses
-        wrong = len(outcome.mismatches)
         figures += [
-            Figure(f"keys.random_{times}x.wrong", wrong, "accesses", method, goal=0, at_least=False),
-            Figure(f"keys.random_{times}x.hidden_misses", rate, "%", method),
+            _none(f"{name}.wrong", len(outcome.mismatches), "accesses", method),
+            Figure(f"{name}.keys_used", len(outcome.keys), "keys", method),
+            Figure(f"{name}.hidden_misses", rate, "%", method),
         ]
     return figures

@@ -37,7 +37,7 @@ _TEACHING = _HERE / "kernel" / "teaching.elf"
 _PROGRAMS = _HERE / "programs"
 _RINGS = _HERE / "rings" / "rings.elf"
 
-RINGS_SETTINGS = ("rounds", "turns", "work_pages", "kernel_pages", "components")
+RINGS_SETTINGS = ("rounds", "turns", "work_pages", "kernel_pages", "components", "skip_trials")
 """The words that `boot("rings", append=...)` takes; see `labkit.vm.keys.rings.Rings`."""
 
 

@@ -28,6 +28,8 @@ def give(image: BootImage, words: str, known: Collection[str]) -> BootImage:
 def _put(image: BootImage, name: str, value: bytes) -> BootImage:
     at = next(symbol.address for symbol in image.symbols if symbol.name == name)
     placements = tuple(_changed(placement, at, value) for placement in image.placements)
+    if not any(placement.address <= at < placement.end for placement in placements):
+        raise ValueError(f"{name} of {image.name} is in no part of the image: a zero variable that the linker left out")
     return replace(image, placements=placements)
 
 

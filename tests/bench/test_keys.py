@@ -8,3 +8,11 @@ def test_figures_and_goals():
     assert figures["keys.10000.shadow_keys.purges"].met
     assert figures["keys.10000.shadow_keys.rewritten"].met
     assert figures["keys.10000.none.refills"].value <= figures["keys.10000.purge.refills"].value
+
+
+def test_sixty_four_times_as_many_keys_are_really_used():
+    figures = {figure.name: figure for figure in keys._random(12_000, lambda _line: None)}
+    assert figures["keys.random_64x.keys_used"].value > 900
+    assert all(figure.met for name, figure in figures.items() if name.endswith(".wrong"))
+    misses = [figures[f"keys.random_{times}x.hidden_misses"].value for times in (1, 4, 64)]
+    assert misses == sorted(misses)

@@ -26,6 +26,11 @@ def test_variables_hold_the_numbers_and_nothing_else_changes():
         assert int.from_bytes(piece.data[at : at + 4], "little") == value
 
 
+def test_every_setting_is_in_the_image():
+    for name in RINGS_SETTINGS:
+        assert give(guests.boot("rings"), f"{name}=123456", RINGS_SETTINGS) != guests.boot("rings")
+
+
 @pytest.mark.parametrize(
     "words", ["speed=1", "rounds", "rounds=", "rounds=0", "rounds=-1", "turns=x", "turns=4294967296", "turns=²"]
 )

@@ -21,12 +21,16 @@ KINDS = tuple(Access)
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A stream of operations on `pages` pages with `keys` different keys, up to that many accesses."""
+    """A stream of operations on `pages` pages with `keys` different keys, up to that many accesses.
+
+    `loaded`: the guest begins by giving each key that has room a register of its own.
+    """
 
     seed: int
     pages: int = 200
     keys: int = 24
     accesses: int = 10_000
+    loaded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +51,13 @@ class Mismatch:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a run: how many accesses, which verdicts, where the two differ."""
+    """What came of a run: how many accesses, which verdicts, by which keys of the guest, where the two differ."""
 
     accesses: int = 0
     faults: Counter[Fault] = field(default_factory=Counter)
     mismatches: list[Mismatch] = field(default_factory=list)
+    keys: set[int] = field(default_factory=set)
+    """Those that a check has met in one of the guest's registers."""
 
 
 def run(unit: VirtualUnit, program: Program) -> Outcome:
@@ -60,6 +66,9 @@ def run(unit: VirtualUnit, program: Program) -> Outcome:
     outcome = Outcome()
     for page in range(program.pages):
         unit.insert(_entry(source, program, page))
+    if program.loaded:
+        for key in range(min(program.keys, len(unit.keys))):
+            unit.set_register(key, KeyRegister(key))
     near = 0
     while outcome.accesses < program.accesses:
         what = source.random()
@@ -74,7 +83,10 @@ def run(unit: VirtualUnit, program: Program) -> Outcome:
 
 
 def _access(unit: VirtualUnit, page: int, access: Access, outcome: Outcome) -> None:
-    expected = unit.expected(page, access).fault
+    verdict = unit.expected(page, access)
+    expected = verdict.fault
+    if verdict.register is not None:
+        outcome.keys.add(verdict.register.key)
     found = unit.access(page, access)
     outcome.accesses += 1
     outcome.faults[found] += 1

@@ -19,7 +19,8 @@ def machine_with_rings(**settings: int) -> Machine:
     """A machine with the guest, before its first instruction: for a `Timeline`, which wants an engine besides.
 
     Settings: `rounds` system calls, each after `turns` loops of about seven instructions over `work_pages` pages
-    that belong to `components` keys; its kernel touches `kernel_pages`. Raises `ValueError` for another setting.
+    that belong to `components` keys, for which the unit needs eight registers more than that; its kernel touches
+    `kernel_pages`. With `skip_trials=1` it begins with the calls. Raises `ValueError` for another setting.
     """
     if unknown := settings.keys() - set(RINGS_SETTINGS):
         raise ValueError(f"{min(unknown)}: rings has the settings {', '.join(RINGS_SETTINGS)}")
