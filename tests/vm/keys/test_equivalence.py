@@ -94,7 +94,7 @@ def test_more_keys_than_the_hardware_has_registers(times):
     unit = KeyVirtualizer(registers=16, guest_registers=keys)
     outcome = run(unit, Program(seed=times, pages=4 * keys, keys=keys, accesses=ACCESSES // 6, loaded=True))
     assert not outcome.mismatches
-    assert len(outcome.keys) > 0.9 * keys
+    assert len(outcome.keys) > 0.85 * keys
     assert unit.counts.key_misses > 100
 
 

@@ -1,0 +1,177 @@
+"""What each way to virtualize costs, as lines: over the rate of level changes, or over the number of keys.
+
+Both axes are logarithmic; what was never counted is drawn at the foot, and says 0.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from math import ceil, floor, log10
+from typing import Any
+
+from labkit.vm.keys.costs import Cost
+from labkit.widgets import svg
+from labkit.widgets.bokehjs import BokehFigure
+from labkit.widgets.picture import WIDGET_MIME, Picture, in_kernel
+from labkit.widgets.theme import tokens
+
+__all__ = ["CostLines", "costs_by_keys", "costs_by_rate"]
+
+INKS = {
+    "shadow keys": ("new", "circle"), "purge": ("fault", "square"), "entry per level": ("monitor", "triangle"),
+    "none": ("hardware", "diamond"),
+}  # fmt: skip
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 560, 300, 64, 420, 36, 248
+FOOT = 1.0
+"""The y at which nothing at all is drawn."""
+Axis = Callable[[Cost], float]
+
+
+@dataclass(frozen=True, slots=True)
+class CostLines:
+    """The drawing; `print()` it, or let a notebook show it."""
+
+    picture: Picture
+    costs: tuple[Cost, ...] = field(repr=False)
+    axis: Axis = field(repr=False)
+    label: str
+
+    def __str__(self) -> str:
+        return self.picture.text
+
+    def figure(self) -> Any:
+        """The Bokeh figure, for who wants to add to it."""
+        return _figure(self)
+
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> dict[str, Any]:
+        picture = self.picture
+        bundle: dict[str, Any] = {"text/plain": picture.text, "image/svg+xml": picture.svg}
+        if in_kernel():
+            live = BokehFigure.of(self.figure(), label=picture.title, svg=picture.svg, text=picture.text)
+            bundle[WIDGET_MIME] = live.get_view_spec()
+        return {
+            kind: data for kind, data in bundle.items()
+            if (not include or kind in include) and not (exclude and kind in exclude)
+        }  # fmt: skip
+
+
+def costs_by_rate(costs: Sequence[Cost]) -> CostLines:
+    """Faults that the monitor hides, per million instructions, over the rate of level changes."""
+    return _lines(costs, lambda cost: cost.changes, "level changes per million instructions")
+
+
+def costs_by_keys(costs: Sequence[Cost]) -> CostLines:
+    """The same over the number of keys in the guest's data; sixteen hardware registers for shadow keys."""
+    return _lines(costs, lambda cost: cost.keys, "keys of the guest's data")
+
+
+def _lines(costs: Sequence[Cost], axis: Axis, label: str) -> CostLines:
+    if not costs:
+        raise ValueError("no costs: measure some first, with rate_costs or key_costs")
+    title = f"hidden faults per million instructions, by {label}"
+    text = _text(title, costs, axis)
+    drawn = svg.document(WIDTH, HEIGHT, title, text, _draw(title, costs, axis, label))
+    return CostLines(Picture(title, text, drawn), tuple(costs), axis, label)
+
+
+def _ways(costs: Sequence[Cost]) -> dict[str, list[Cost]]:
+    found: dict[str, list[Cost]] = {}
+    for cost in costs:
+        found.setdefault(cost.way, []).append(cost)
+    return found
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}".replace(",", " ")
+
+
+def _text(title: str, costs: Sequence[Cost], axis: Axis) -> str:
+    rows = [(way, cost) for way, found in _ways(costs).items() for cost in sorted(found, key=axis)]
+    lines = [
+        f"  {way:15} {_number(axis(cost)):>7}: {_number(cost.faults):>8} faults = {_number(cost.refills)} refills + "
+        f"{_number(cost.key_misses)} key misses; {cost.key_writes:.1f} key registers written per change"
+        for way, cost in rows
+    ]
+    return "\n".join([title, *lines])
+
+
+def _decades(values: Iterable[float]) -> tuple[int, int]:
+    logs = [log10(max(value, FOOT)) for value in values]
+    low, high = floor(min(logs)), ceil(max(logs))
+    return low, max(high, low + 1)
+
+
+def _draw(title: str, costs: Sequence[Cost], axis: Axis, label: str) -> Iterable[str]:
+    (x0, x1), (y0, y1) = _decades(map(axis, costs)), _decades([FOOT, *(cost.faults for cost in costs)])
+
+    def at(cost: Cost) -> tuple[float, float]:
+        x = LEFT + (log10(max(axis(cost), FOOT)) - x0) / (x1 - x0) * (RIGHT - LEFT)
+        y = BOTTOM - (log10(max(cost.faults, FOOT)) - y0) / (y1 - y0) * (BOTTOM - TOP)
+        return x, y
+
+    yield svg.text(8, 16, title, bold=True)
+    for power in range(y0, y1 + 1):
+        y = BOTTOM - (power - y0) / (y1 - y0) * (BOTTOM - TOP)
+        yield svg.line(f"M{LEFT} {y:.1f}H{RIGHT}", "hair")
+        mark = "0" if power == 0 else _number(10**power)
+        yield svg.text(LEFT - 8, y + 4, mark, "dim", mono=True, anchor="end", small=True)
+    for power in range(x0, x1 + 1):
+        x = LEFT + (power - x0) / (x1 - x0) * (RIGHT - LEFT)
+        yield svg.line(f"M{x:.1f} {BOTTOM}v5")
+        yield svg.text(x, BOTTOM + 18, _number(10**power), "dim", mono=True, anchor="middle", small=True)
+    yield svg.line(f"M{LEFT} {BOTTOM}H{RIGHT}")
+    yield svg.text((LEFT + RIGHT) / 2, BOTTOM + 38, label, "dim", anchor="middle", small=True)
+    placed: list[float] = []
+    for way, found in _ways(costs).items():
+        ink, _marker = INKS[way]
+        points = [at(cost) for cost in sorted(found, key=axis)]
+        yield svg.line("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points), ink, width=1.75, dashed=way == "none")
+        for x, y in points:
+            yield svg.rect(x - 2.5, y - 2.5, 5, 5, fill=ink)
+        y = points[-1][1]
+        while any(abs(y - other) < 15 for other in placed):
+            y -= 15
+        placed.append(y)
+        yield svg.text(RIGHT + 10, y + 4, f"{way} {_number(max(found, key=axis).faults)}", ink, bold=True)
+
+
+def _figure(drawn: CostLines) -> Any:
+    import bokeh.models  # noqa: PLC0415 (a second to import: only for who draws)
+    import bokeh.plotting  # noqa: PLC0415
+
+    models: Any = bokeh.models  # its types know only the exact form of each property
+    new_figure: Any = bokeh.plotting.figure
+    colour = tokens()
+    plot = new_figure(
+        x_axis_type="log", y_axis_type="log", height=320, min_width=300, sizing_mode="stretch_width",
+        tools="xpan,xwheel_zoom,box_zoom,reset", active_scroll=None, toolbar_location="above",
+        title=drawn.picture.title, background_fill_color=None, border_fill_color=None, outline_line_color=None,
+    )  # fmt: skip
+    for way, found in _ways(drawn.costs).items():
+        ink, marker = INKS[way]
+        points = sorted(found, key=drawn.axis)
+        source = models.ColumnDataSource({
+            "x": [drawn.axis(cost) for cost in points], "y": [max(cost.faults, FOOT) for cost in points],
+            "way": [way] * len(points), "faults": [_number(cost.faults) for cost in points],
+            "misses": [_number(cost.key_misses) for cost in points],
+            "writes": [f"{cost.key_writes:.1f}" for cost in points],
+        })  # fmt: skip
+        dash = "dashed" if way == "none" else "solid"
+        plot.line("x", "y", source=source, color=colour[ink], line_width=2, line_dash=dash, legend_label=way)
+        plot.scatter("x", "y", source=source, color=colour[ink], marker=marker, size=8, legend_label=way)
+    words = [("", "@way"), ("hidden faults", "@faults"), ("of them key misses", "@misses"),
+             ("key registers written per change", "@writes")]  # fmt: skip
+    plot.add_tools(models.HoverTool(tooltips=words))
+    plot.toolbar.logo = None  # a link to another host
+    plot.title.text_color = colour["ink"]
+    plot.xaxis.axis_label, plot.yaxis.axis_label = drawn.label, "hidden faults per million (1: none)"
+    plot.grid.grid_line_color = colour["hair"]
+    plot.legend.location, plot.legend.background_fill_color = "top_left", colour["paper"]
+    plot.legend.label_text_color, plot.legend.border_line_color = colour["ink"], colour["hair"]
+    for axis in (*plot.xaxis, *plot.yaxis):
+        axis.major_label_text_color = axis.axis_label_text_color = colour["dim"]
+        axis.axis_line_color = axis.major_tick_line_color = colour["line"]
+        axis.minor_tick_line_color = None
+        axis.axis_label_text_font_style = "normal"
+    return plot
