@@ -22,6 +22,8 @@ __all__ = ["KEYS", "RATES", "exhaustive", "measure", "sweep"]
 RATES = (100, 300, 1_000, 3_000, 10_000)
 """Level changes per million instructions that are asked for; what comes about is measured."""
 KEYS = (4, 16, 64, 256)
+FILES = (16, 32, 64, 128)
+"""Key registers of the hardware, for 64 keys of the guest."""
 GOAL_RATE, GOAL_RATIO = 10_000, 10
 REGISTERS = 16
 SWEEP = "guest rings on the processor, its system calls only; {:.0f} level changes per million instructions"
@@ -43,6 +45,15 @@ def measure(accesses: int, say: Progress) -> list[Figure]:
     for count in KEYS:
         say(f"keys: {count} keys of the guest")
         figures += _many(key_costs([count]))
+    for registers in FILES:
+        say(f"keys: {registers} key registers for 64 keys of the guest")
+        cost = key_costs([64], registers=registers, ways=(KeyVirtualizer,))[0]
+        method = f"{MANY.format(64, cost.changes)}; {registers} key registers of the hardware"
+        name = f"keys.{registers}_registers.shadow_keys"
+        figures += [
+            Figure(f"{name}.hidden_misses", cost.key_misses, "per M", method),
+            Figure(f"{name}.key_writes", cost.key_writes, "per change", method),
+        ]
     return figures + _random(accesses, say)
 
 

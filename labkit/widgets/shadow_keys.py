@@ -1,13 +1,14 @@
 """Keys stand in for rights: the guest's entry and its shadow, the key registers, and the gates of one access."""
 
 from labkit.vm.keys import KeyVirtualizer, class_of
-from labkit.vm.machine.access_rights import LEVELS, NAMES, Access, allowed, letters
+from labkit.vm.machine.access_rights import ALL, LEVELS, NAMES, Access, allowed, letters
+from labkit.vm.machine.protection_keys import KeyRegister
 from labkit.vm.machine.tlb import Entry, Fault, Verdict
 from labkit.widgets import svg
 from labkit.widgets.notation import hexadecimal
 from labkit.widgets.picture import Picture
 
-__all__ = ["draw", "rights_table", "shadow_keys"]
+__all__ = ["draw", "key_registers", "rights_table", "shadow_keys"]
 
 WIDTH, LEFT, ROW = 640, 8, 20
 MOST = 16
@@ -180,3 +181,30 @@ def rights_table(page_level: int, level: int) -> Picture:
         parts += [svg.text(132 + 60 * g, y, cells[g], mono=True, bold=g == level) for g in LEVELS]
         parts.append(svg.text(384, y, union, "monitor", mono=True))
     return Picture(title, text, svg.document(560, 40 + ROW * 9, title, text, parts))
+
+
+def key_registers(unit: KeyVirtualizer) -> Picture:
+    """Draw what the register of each shadow key lets pass at each guest level, side by side; changes nothing."""
+    title = f"what each key register lets pass, by guest level; the guest is at level {unit.level}"
+    rows = []
+    for key, (guest_key, found) in list(unit.uses.items())[:MOST]:
+        own = unit.keys.get(guest_key) if unit.keys_on else KeyRegister(guest_key)
+        lets = [letters(ALL & ~(found.denied(g) | own.disabled)) if own else "???" for g in LEVELS]
+        rows.append((f"{key:03x}", f"key {guest_key:03x} {found}", lets))
+    wide = max((len(what) for _key, what, _lets in rows), default=20)
+    head = f"  {'':3}  {'stands for':<{wide}}  " + " ".join(f"{'>' if g == unit.level else ' '}{g} " for g in LEVELS)
+    lines = [f"  {key}  {what:<{wide}}  {' '.join(lets)}" for key, what, lets in rows]
+    text = "\n".join([title, head, *lines, "" if rows else "  no shadow key is in use yet"]).rstrip()
+    left, step = 56 + wide * svg.MONO_WIDTH + 16, 44
+    parts = [svg.text(LEFT, 16, title, bold=True), svg.text(56, 40, "stands for", "dim", small=True)]
+    parts.append(svg.rect(left + step * unit.level - 6, 26, step - 4, 18 + ROW * len(rows), edge="guest", wash="guest"))
+    parts += [
+        svg.text(left + step * g, 40, f"{g} now" if g == unit.level else str(g), "guest" if g == unit.level else "dim")
+        for g in LEVELS
+    ]
+    for i, (number, what, lets) in enumerate(rows):
+        y = 40 + ROW * (i + 1)
+        parts += [svg.text(LEFT, y, number, "monitor", mono=True), svg.text(56, y, what, mono=True)]
+        parts += [svg.text(left + step * g, y, lets[g], mono=True, bold=g == unit.level) for g in LEVELS]
+    width = max(560, round(left + 4 * step))
+    return Picture(title, text, svg.document(width, 52 + ROW * max(1, len(rows)), title, text, parts))

@@ -10,7 +10,7 @@ from labkit.vm.keys import KeyVirtualizer
 from labkit.vm.machine.access_rights import Access
 from labkit.vm.machine.protection_keys import KeyRegister
 from labkit.vm.machine.tlb import Entry
-from labkit.widgets.shadow_keys import rights_table, shadow_keys
+from labkit.widgets.shadow_keys import key_registers, rights_table, shadow_keys
 
 
 @pytest.fixture
@@ -58,3 +58,19 @@ def test_rights_in_text_and_drawing(level):
         assert " ".join(line.split()) in " ".join(drawn.split())
     with pytest.raises(ValueError):
         rights_table(4, 0)
+
+
+def test_key_registers_at_each_level_are_what_they_become_there(unit):
+    assert "no shadow key" in key_registers(KeyVirtualizer()).text
+    for page in (0xE0008, 0xE0009):
+        unit.access(page, Access.READ)
+    picture = key_registers(unit)
+    columns = [line.split()[-4:] for line in picture.text.splitlines()[2:]]
+    assert columns == [["rwx", "rwx", "rwx", "r-x"], ["rwx"] * 4]
+    for level in range(4):
+        unit.set_level(level)
+        held = [str(unit.hardware.registers[i]).split()[1] for i in range(2)]
+        assert held == [row[level] for row in columns]
+        assert key_registers(unit).text.splitlines()[2:] == picture.text.splitlines()[2:]
+    for word in ("r-x", "key 0b1 class"):
+        assert word in words(picture.svg)

@@ -77,20 +77,23 @@ def rate_costs(rates: Sequence[int], instructions: int = INSTRUCTIONS) -> list[C
     return [cost(way, rate, instructions) for rate in rates for way in WAYS]
 
 
-def key_costs(counts: Sequence[int], rate: int = 1000, instructions: int = INSTRUCTIONS) -> list[Cost]:
-    """Every way with so many keys in the guest's data, one page each, at one rate.
+def key_costs(
+    counts: Sequence[int], rate: int = 1000, instructions: int = INSTRUCTIONS, registers: int = 16,
+    ways: Sequence[type[VirtualUnit]] = WAYS,
+) -> list[Cost]:  # fmt: skip
+    """Ways with so many keys in the guest's data, one page each, at one rate.
 
-    Shadow keys share sixteen hardware registers, however many the guest has. The other ways cannot share: their
+    Shadow keys share the hardware's `registers`, however many the guest has. The other ways cannot share: their
     hardware gets as many registers as the guest believes to have.
     """
     found = []
     for count in counts:
-        guest = OWN_REGISTERS + count
-        for way in WAYS:
+        guest = max(16, OWN_REGISTERS + count)
+        for way in ways:
 
             def make(way: type[VirtualUnit] = way, guest: int = guest) -> VirtualUnit:
-                own = 16 if way is KeyVirtualizer else max(16, guest)
-                return way(own, KEY_ENTRIES, max(16, guest))
+                own = registers if way is KeyVirtualizer else guest
+                return way(own, KEY_ENTRIES, guest)
 
             found.append(cost(make, rate, instructions, components=count, work_pages=count))
     return found
