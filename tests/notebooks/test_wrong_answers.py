@@ -7,6 +7,12 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+SWEEPING = """
+class Mended(Buggy):
+    def _recycle(self, key):
+        super()._recycle(key)
+        self.hardware.tlb.purge_all()
+"""
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 ANSWERS = [
     (
@@ -35,8 +41,7 @@ ANSWERS = [
                 "rights 0, page level 0, own key disables ---, level 0: forbids r--, which is allowed",
             ),
             "recycle": (
-                "class Mended(Buggy):\n    def _recycle(self, key):\n        super()._recycle(key)\n"
-                "        self.hardware.tlb.purge_all()\n",
+                SWEEPING,
                 "the hardware now holds pages [3], but page 2 had another key",
             ),
         },

@@ -5,7 +5,7 @@ Both axes are logarithmic; what was never counted is drawn at the foot, and says
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from math import ceil, floor, log10
+from math import ceil, log10
 from typing import Any
 
 from labkit.vm.keys.costs import Cost
@@ -20,7 +20,7 @@ INKS = {
     "shadow keys": ("new", "circle"), "purge": ("fault", "square"), "entry per level": ("monitor", "triangle"),
     "none": ("hardware", "diamond"),
 }  # fmt: skip
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 560, 300, 64, 420, 36, 248
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 620, 300, 80, 430, 36, 248
 FOOT = 1.0
 """The y at which nothing at all is drawn."""
 Axis = Callable[[Cost], float]
@@ -96,44 +96,59 @@ def _text(title: str, costs: Sequence[Cost], axis: Axis) -> str:
     return "\n".join([title, *lines])
 
 
-def _decades(values: Iterable[float]) -> tuple[int, int]:
-    logs = [log10(max(value, FOOT)) for value in values]
-    low, high = floor(min(logs)), ceil(max(logs))
-    return low, max(high, low + 1)
+def _span(values: Iterable[float]) -> tuple[float, float]:
+    """The logarithms of the least and the greatest, a little apart where they are one."""
+    logs = sorted(log10(max(value, FOOT)) for value in values)
+    return logs[0], max(logs[-1], logs[0] + 0.3)
 
 
 def _draw(title: str, costs: Sequence[Cost], axis: Axis, label: str) -> Iterable[str]:
-    (x0, x1), (y0, y1) = _decades(map(axis, costs)), _decades([FOOT, *(cost.faults for cost in costs)])
+    (x0, x1), y1 = _span(map(axis, costs)), ceil(_span(cost.faults for cost in costs)[1])
+    ways = _ways(costs)
 
-    def at(cost: Cost) -> tuple[float, float]:
-        x = LEFT + (log10(max(axis(cost), FOOT)) - x0) / (x1 - x0) * (RIGHT - LEFT)
-        y = BOTTOM - (log10(max(cost.faults, FOOT)) - y0) / (y1 - y0) * (BOTTOM - TOP)
-        return x, y
+    def across(value: float) -> float:
+        return LEFT + (log10(max(value, FOOT)) - x0) / (x1 - x0) * (RIGHT - LEFT)
+
+    def up(power: float) -> float:
+        return BOTTOM - power / y1 * (BOTTOM - TOP)
 
     yield svg.text(8, 16, title, bold=True)
-    for power in range(y0, y1 + 1):
-        y = BOTTOM - (power - y0) / (y1 - y0) * (BOTTOM - TOP)
-        yield svg.line(f"M{LEFT} {y:.1f}H{RIGHT}", "hair")
+    for power in range(y1 + 1):
+        yield svg.line(f"M{LEFT} {up(power):.1f}H{RIGHT}", "hair")
         mark = "0" if power == 0 else _number(10**power)
-        yield svg.text(LEFT - 8, y + 4, mark, "dim", mono=True, anchor="end", small=True)
-    for power in range(x0, x1 + 1):
-        x = LEFT + (power - x0) / (x1 - x0) * (RIGHT - LEFT)
-        yield svg.line(f"M{x:.1f} {BOTTOM}v5")
-        yield svg.text(x, BOTTOM + 18, _number(10**power), "dim", mono=True, anchor="middle", small=True)
+        yield svg.text(LEFT - 8, up(power) + 4, mark, "dim", mono=True, anchor="end", small=True)
+    for value in _ticks(costs, axis):
+        yield svg.line(f"M{across(value):.1f} {BOTTOM}v5")
+        yield svg.text(across(value), BOTTOM + 18, _number(value), "dim", mono=True, anchor="middle", small=True)
     yield svg.line(f"M{LEFT} {BOTTOM}H{RIGHT}")
     yield svg.text((LEFT + RIGHT) / 2, BOTTOM + 38, label, "dim", anchor="middle", small=True)
-    placed: list[float] = []
-    for way, found in _ways(costs).items():
+    ends = []
+    for place, (way, found) in enumerate(ways.items()):
         ink, _marker = INKS[way]
-        points = [at(cost) for cost in sorted(found, key=axis)]
+        lift = 4 * (len(ways) - 1 - place)  # of those that are none: one above the other, or the last hides the rest
+        points = [
+            (across(axis(cost)), up(log10(max(cost.faults, FOOT))) - (lift if cost.faults < FOOT else 0))
+            for cost in sorted(found, key=axis)
+        ]
         yield svg.line("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points), ink, width=1.75, dashed=way == "none")
         for x, y in points:
             yield svg.rect(x - 2.5, y - 2.5, 5, 5, fill=ink)
-        y = points[-1][1]
-        while any(abs(y - other) < 15 for other in placed):
-            y -= 15
-        placed.append(y)
-        yield svg.text(RIGHT + 10, y + 4, f"{way} {_number(max(found, key=axis).faults)}", ink, bold=True)
+        ends.append((points[-1][1], f"{way} {_number(max(found, key=axis).faults)}", ink))
+    y = TOP - 15.0
+    ends.sort()
+    for i, (end, words, ink) in enumerate(ends):
+        lowest = BOTTOM - 15 * (len(ends) - 1 - i)  # room for those below
+        y = max(y + 15, min(end, lowest))
+        yield svg.text(RIGHT + 10, y + 4, words, ink, bold=True)
+
+
+def _ticks(costs: Sequence[Cost], axis: Axis) -> list[float]:
+    """Values at which something was measured; each rate once, however the ways differ by a little."""
+    shown: list[float] = []
+    for value in sorted(axis(cost) for cost in costs):
+        if not shown or value > 1.4 * shown[-1]:
+            shown.append(value)
+    return shown
 
 
 def _figure(drawn: CostLines) -> Any:
@@ -148,9 +163,10 @@ def _figure(drawn: CostLines) -> Any:
         tools="xpan,xwheel_zoom,box_zoom,reset", active_scroll=None, toolbar_location="above",
         title=drawn.picture.title, background_fill_color=None, border_fill_color=None, outline_line_color=None,
     )  # fmt: skip
-    for way, found in _ways(drawn.costs).items():
+    for place, (way, found) in enumerate(_ways(drawn.costs).items()):
         ink, marker = INKS[way]
         points = sorted(found, key=drawn.axis)
+        size = 14 - 3 * place  # what coincides can be told apart
         source = models.ColumnDataSource({
             "x": [drawn.axis(cost) for cost in points], "y": [max(cost.faults, FOOT) for cost in points],
             "way": [way] * len(points), "faults": [_number(cost.faults) for cost in points],
@@ -159,7 +175,7 @@ def _figure(drawn: CostLines) -> Any:
         })  # fmt: skip
         dash = "dashed" if way == "none" else "solid"
         plot.line("x", "y", source=source, color=colour[ink], line_width=2, line_dash=dash, legend_label=way)
-        plot.scatter("x", "y", source=source, color=colour[ink], marker=marker, size=8, legend_label=way)
+        plot.scatter("x", "y", source=source, color=colour[ink], marker=marker, size=size, legend_label=way)
     words = [("", "@way"), ("hidden faults", "@faults"), ("of them key misses", "@misses"),
              ("key registers written per change", "@writes")]  # fmt: skip
     plot.add_tools(models.HoverTool(tooltips=words))
