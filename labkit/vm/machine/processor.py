@@ -22,9 +22,9 @@ from labkit.vm.machine.exit import Exit, ExitKind
 from labkit.vm.machine.exit_reason import exit_for
 from labkit.vm.machine.held_registers import HeldRegisters
 from labkit.vm.machine.memory import FRAME_SIZE, Memory
-from labkit.vm.machine.probes import answers, block, decode
+from labkit.vm.machine.probes import answers, block, decode, traps
 from labkit.vm.machine.probes import cells as c
-from labkit.vm.machine.probes.emulator import HookedInstruction
+from labkit.vm.machine.probes.emulator import Hook, HookedInstruction
 from labkit.vm.machine.state import ExecutionPoint
 from labkit.vm.machine.tlb_state import TlbState
 
@@ -76,7 +76,8 @@ class Processor:
         self._tries = (-1, 0)  # clock, how often a deadline inside the same block was tried there
         self._failed: BaseException | None = None
         self._mapped: set[int] = set()
-        self._core.emulator.hook_python(HookedInstruction.IN, self._on_in)
+        self.cells[c.PORT_FUNCTION] = self._core.emulator.python_function(HookedInstruction.IN, self._on_in)
+        self._core.hook(Hook.INSTRUCTION, traps.in_hook, instruction=HookedInstruction.IN)
         self._core.emulator.hook_python(HookedInstruction.OUT, self._on_out)
         self._core.emulator.hook_python(HookedInstruction.CPUID, self._on_cpuid)
         if mmu == "unicorn":

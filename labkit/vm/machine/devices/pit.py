@@ -330,6 +330,11 @@ class Pit:
         """OUT of counter 2, as port 61h bit 5 shows it."""
         return self.counters[2].output(tick_of(now))
 
+    def next_change2(self, now: int) -> int | None:
+        """Guest nanoseconds at which that may change; None if it stays."""
+        change = self.counters[2].next_change(tick_of(now))
+        return None if change is None else first_ns(change)
+
     def _drive(self, tick: int) -> None:
         """Bring IRQ0 to the level of OUT 0 and plan its next change."""
         counter = self.counters[0]

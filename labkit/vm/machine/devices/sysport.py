@@ -55,6 +55,12 @@ class SystemPorts:
             return DEBUG
         return self.control_a if port == 0x92 else self.post_code
 
+    def holds_until(self, now: int) -> int:
+        """Guest nanoseconds at which port 61h may read otherwise, if nothing is written to a port before."""
+        toggle = (now // REFRESH_NS + 1) * REFRESH_NS
+        change = self._pit.next_change2(now)
+        return toggle if change is None else min(toggle, change)
+
     def write(self, port: int, size: int, value: int) -> None:
         """OUT."""
         value &= 0xFF

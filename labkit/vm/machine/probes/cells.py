@@ -176,6 +176,13 @@ TC_INSIDE = 1  # in the middle of a guest instruction: nothing may stop here
 TC_REPEATS = 2  # a repeated string instruction
 TC_CROSSES = 4  # the guest's block lies on two pages
 
+# --- a port that is polled (traps.py): its value is known for a while
+POLLED_PORT = 131  # + 1, 0 = none
+POLLED_VALUE = 132
+POLLED_UNTIL = 133  # guest ticks
+POLLED_READS = 134  # how many were answered without Python
+PORT_FUNCTION = 135  # Python's answer to IN
+
 # --- the segmentation unit (probes/segments.py)
 SEGMENT_STATE = 120  # SEGMENTS_* bits
 SEGMENT_MASK = 121  # kinds of blocks that the unit looks at; 0 = there is no unit

@@ -147,6 +147,12 @@ class Emulator:
         """Call Python for each such instruction."""
         self._uc.hook_add(int(Hook.INSTRUCTION), function, None, 1, 0, int(instruction))
 
+    def python_function(self, instruction: HookedInstruction, function: Callable[..., Any]) -> int:
+        """Host address of what `hook_python` would have hooked: for a compiled hook that calls it at times."""
+        handle = self._uc.hook_add(int(Hook.INSTRUCTION), function, None, 1, 0, int(instruction))
+        self.unhook(ctypes.c_size_t(handle))
+        return ctypes.cast(self._uc._callbacks[handle], ctypes.c_void_p).value or 0  # noqa: SLF001  (kept alive there)
+
     def unhook(self, handle: ctypes.c_size_t) -> None:
         """Remove a compiled hook; code that was translated with it keeps it."""
         uclib.uc_hook_del(self._handle, handle)

@@ -9,7 +9,7 @@ from typing import Any
 from labkit.vm.machine.probes.compiled import intrinsic, ir, types
 
 __all__ = [
-    "call_control", "call_leave", "call_load", "call_restore", "call_stop", "call_store",
+    "call_control", "call_in", "call_leave", "call_load", "call_restore", "call_stop", "call_store",
     "load8", "load16", "load32", "load64", "store8", "store16", "store32", "store64",
 ]  # fmt: skip
 
@@ -67,6 +67,17 @@ def call_control(_context: Any, function: Any, engine: Any, control: Any, first:
         return builder.call(builder.inttoptr(args[0], pointer), args[1:])
 
     return types.uint32(types.uint64, types.uint64, types.uint32, types.uint64, types.uint64), codegen
+
+
+@intrinsic
+def call_in(_context: Any, function: Any, engine: Any, port: Any, size: Any) -> Any:
+    """Call `uint32_t function(void *engine, uint32_t port, int size, void *data)`, a hook of IN, without data."""
+
+    def codegen(_ctx: Any, builder: Any, _sig: Any, args: Any) -> Any:
+        pointer = ir.FunctionType(U32, [U64, U32, U32, U64]).as_pointer()
+        return builder.call(builder.inttoptr(args[0], pointer), [*args[1:], U64(0)])
+
+    return types.uint32(types.uint64, types.uint64, types.uint32, types.int32), codegen
 
 
 @intrinsic

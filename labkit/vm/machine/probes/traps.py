@@ -1,4 +1,4 @@
-"""Compiled hooks for exceptions, RDTSC and SYSENTER."""
+"""Compiled hooks for exceptions, RDTSC, IN and SYSENTER."""
 
 import numpy as np
 
@@ -7,9 +7,9 @@ from labkit.vm.machine.probes import layout
 from labkit.vm.machine.probes.block import exact_clock, settle, settle_software
 from labkit.vm.machine.probes.compiled import cfunc, njit, types
 from labkit.vm.machine.probes.flags import mend_flags, note_flags
-from labkit.vm.machine.probes.intrinsics import call_stop, load32, store32, store64
+from labkit.vm.machine.probes.intrinsics import call_in, call_stop, load32, store32, store64
 
-__all__ = ["exception_hook", "note_exception", "nothing_hook", "rdtsc_hook", "sysenter_hook"]
+__all__ = ["exception_hook", "in_hook", "note_exception", "nothing_hook", "rdtsc_hook", "sysenter_hook"]
 
 U = np.uint64
 CELLS_POINTER = types.CPointer(types.uint64)
@@ -50,12 +50,27 @@ def exception_hook(_engine, vector, a):  # type: ignore[no-untyped-def]
     note_exception(a, vector)
 
 
+@njit()
+def _ticks(a):  # type: ignore[no-untyped-def]
+    """Guest time, see guest_clock.py."""
+    passed = ((exact_clock(a) - a[c.TIME_CLOCK]) * a[c.TIME_RATE]) >> U(16)
+    return a[c.TIME_TICKS] + passed + a[c.IDLE]
+
+
+@cfunc(types.uint32(types.uint64, types.uint32, types.int32, CELLS_POINTER))
+def in_hook(engine, port, size, a):  # type: ignore[no-untyped-def]
+    """IN: from the polled port while its value is known, else by Python."""
+    if U(port) + U(1) == a[c.POLLED_PORT] and size == 1 and _ticks(a) < a[c.POLLED_UNTIL]:
+        a[c.POLLED_READS] += U(1)
+        return np.uint32(a[c.POLLED_VALUE])
+    return call_in(a[c.PORT_FUNCTION], engine, port, size)
+
+
 @cfunc(types.int32(types.voidptr, CELLS_POINTER))
 def rdtsc_hook(_engine, a):  # type: ignore[no-untyped-def]
-    """RDTSC: guest time in ticks, see guest_clock.py."""
+    """RDTSC: guest time in ticks."""
     a[c.RDTSCS] += U(1)
-    passed = ((exact_clock(a) - a[c.TIME_CLOCK]) * a[c.TIME_RATE]) >> U(16)
-    ticks = a[c.TIME_TICKS] + passed + a[c.IDLE]
+    ticks = _ticks(a)
     store64(a[c.ENV], ticks & MASK32)
     store64(a[c.ENV] + U(16), ticks >> U(32))
     return 1
