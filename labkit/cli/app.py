@@ -248,6 +248,18 @@ def bench_segmentation(rounds: Rounds = 5, json: options.Json = False) -> int:
     return segmentation(rounds=rounds, as_json=json)
 
 
+@bench.command(name="thread-local")
+def bench_thread_local(
+    trace: Annotated[Path | None, typer.Option(help="A trace of a Linux boot's user code; default: make one.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where the episodes go, as JSON.")] = None,
+    json: options.Json = False,
+) -> int:
+    """Lab 1: accesses of real programs that truncated segments would make fault, by strategy."""
+    from labkit.cli.bench import thread_local
+
+    return thread_local(trace=trace, output=output, as_json=json)
+
+
 @bench.command(name="timeline")
 def bench_timeline(rounds: Rounds = 3, json: options.Json = False) -> int:
     """Looking back on a Linux boot: checkpoints, seeks, steps, who wrote this."""

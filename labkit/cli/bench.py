@@ -12,7 +12,7 @@ from labkit.cli.first_start import announce
 if TYPE_CHECKING:
     from labkit.bench.figure import Figure
 
-__all__ = ["attacks", "boot", "engine", "keys", "notebook", "segmentation", "timeline", "trace", "ui"]
+__all__ = ["attacks", "boot", "engine", "keys", "notebook", "segmentation", "thread_local", "timeline", "trace", "ui"]
 
 
 def engine(*, rounds: int, as_json: bool) -> int:
@@ -72,6 +72,13 @@ def notebook(path: Path, *, cores: int, rounds: int, as_json: bool) -> int:
         "notebook", rounds, as_json, lambda: measure(path, cores, rounds, complain),
         notebook=path.name, cores=cores,
     )  # fmt: skip
+
+
+def thread_local(*, trace: Path | None, output: Path | None, as_json: bool) -> int:
+    """Thread-local storage of Linux's programs."""
+    from labkit.bench.thread_local import measure
+
+    return _report("thread-local", 1, as_json, lambda: measure(trace, output, complain))
 
 
 def timeline(*, rounds: int, as_json: bool) -> int:
