@@ -64,7 +64,7 @@ def segment_map(segment: SegmentDescriptor, *, name: str = "segment") -> Picture
     whole, left = spans(segment), spans(made.shadow)
     text = "\n".join([title, *_lines("guest", whole), *_lines("shadow", left), f"  {_lost(made.lost)}"])
     parts = list(_draw(title, whole, left, segment))
-    return Picture(title, text, svg.document(WIDTH, TOP + BAR + 52, title, text, parts))
+    return Picture(title, text, svg.document(WIDTH, TOP + BAR + 60, title, text, parts))
 
 
 def _lost(lost: int) -> str:
@@ -109,15 +109,15 @@ def _draw(title: str, whole: list[Span], left: list[Span], segment: SegmentDescr
     x = LEFT + bar + 128
     lowest = 0.0
     for span in sorted(whole, key=lambda one: -one.last):
-        y = max((_y(span.first) + _y(span.last)) / 2 + 4, lowest + 34)
+        y = max(min((_y(span.first) + _y(span.last)) / 2 + 4, TOP + BAR - 16), lowest + 34)
         lowest = y
         yield svg.text(x, y - 8, WORDS[span.portion], "fault" if span.portion > 1 else "guest", bold=True)
         yield svg.text(x, y + 8, f"{hexadecimal(span.first)} to {hexadecimal(span.last)}", mono=True)
     base = _y(segment.base)
     yield svg.line(f"M{LEFT + bar} {base:.1f}h8", "guest", width=2)
-    yield svg.text(LEFT, TOP + BAR + 24, f"base {hexadecimal(segment.base)}", "guest", mono=True)
-    yield svg.text(LEFT + 152, TOP + BAR + 24, _lost(truncate(segment).lost), "dim")
-    yield svg.text(LEFT, TOP + BAR + 42, "dashed: cut off, an access there faults and is emulated", "dim", small=True)
+    yield svg.text(LEFT, TOP + BAR + 30, f"base {hexadecimal(segment.base)}", "guest", mono=True)
+    yield svg.text(LEFT + 152, TOP + BAR + 30, _lost(truncate(segment).lost), "dim")
+    yield svg.text(LEFT, TOP + BAR + 50, "dashed: cut off, an access there faults and is emulated", "dim", small=True)
 
 
 def _why(segment: SegmentDescriptor) -> list[tuple[str, str, str, str]]:
@@ -150,21 +150,21 @@ def shadow_rules(segment: SegmentDescriptor) -> Picture:
     ]
     text = "\n".join([title, *lines])
     parts = [svg.text(8, 16, title, bold=True)]
-    places = (8, 64, 248, 432)
-    heads = (("field", "dim"), ("guest", "guest"), ("shadow", "monitor"), ("why", "dim"))
+    places = (8, 72, 312)
+    heads = (("field", "dim"), ("guest", "guest"), ("shadow", "monitor"))
     for x, (words, ink) in zip(places, heads, strict=True):
         parts.append(svg.text(x, 42, words, ink, bold=ink != "dim"))
     for number, (name, guest, shadow, why) in enumerate(rows):
-        y = 66 + 24 * number
-        parts.append(svg.line(f"M8 {y - 16}H712", "hair"))
+        y = 66 + 42 * number
+        parts.append(svg.line(f"M8 {y - 16}H552", "hair"))
         parts.append(svg.text(places[0], y, name))
         parts.append(svg.text(places[1], y, guest, "guest", mono=name != "type"))
         changed = guest != shadow
         parts.append(svg.text(places[2], y, shadow, "monitor", mono=name != "type", bold=changed))
         if changed:
-            parts.append(svg.text(places[3] - 8, y, "≠", "new", bold=True, anchor="end"))
-        parts.append(svg.text(places[3] + 4, y, why, "dim"))
-    return Picture(title, text, svg.document(720, 66 + 24 * len(rows), title, text, parts))
+            parts.append(svg.text(places[2] - 8, y, "≠", "new", bold=True, anchor="end"))
+        parts.append(svg.text(places[1], y + 17, why, "dim"))
+    return Picture(title, text, svg.document(WIDTH, 60 + 42 * len(rows), title, text, parts))
 
 
 class SegmentExplorer:
@@ -203,13 +203,13 @@ class SegmentExplorer:
         )
         limit = ipywidgets.IntSlider(self.segment.limit, 0, most, description="limit, page", readout_format="x", **wide)
         down = ipywidgets.Checkbox(self.segment.expands_down, description="expands down", indent=False)
-        said = ipywidgets.Label(self.map.title)
+        said = ipywidgets.Label(self.map.text.splitlines()[-1].strip())
 
         def follow(_change: object) -> None:
             self.move(pages=base.value, limit=limit.value, down=down.value)
             for drawing, made in zip(drawings, self._pictures(), strict=True):
                 drawing.svg, drawing.text = made.svg, made.text
-            said.value = self.map.title
+            said.value = self.map.text.splitlines()[-1].strip()
 
         for control in (base, limit, down):
             control.observe(follow, "value")
