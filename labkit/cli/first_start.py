@@ -2,7 +2,7 @@
 
 from labkit.cli.errors import complain
 
-__all__ = ["announce"]
+__all__ = ["announce", "prepare"]
 
 
 def announce() -> None:
@@ -10,6 +10,14 @@ def announce() -> None:
     from labkit.vm.machine.probes import compiled
 
     compiled.before_making = _tell
+
+
+def prepare() -> None:
+    """Compile now what every guest needs, where that is not done yet, and not silently under somebody's first cell."""
+    from labkit.vm.machine.probes import compiled
+
+    announce()
+    compiled.load()
 
 
 def _tell(name: str) -> None:

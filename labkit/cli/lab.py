@@ -9,6 +9,7 @@ from pathlib import Path
 
 import labkit
 from labkit.cli.errors import CommandError
+from labkit.cli.first_start import prepare
 
 __all__ = ["command", "copy_missing", "lab", "workplace"]
 
@@ -83,6 +84,7 @@ def lab(folder: Path | None, *, browser: bool) -> int:
             "JupyterLab is not installed here\n`make lab` or `pip install jupyterlab` installs it"
         )
     words = command(workplace(folder), browser=browser)
+    prepare()
     print("labkit: Ctrl-C ends JupyterLab and its kernels", file=sys.stderr, flush=True)
     if os.name == "posix":
         os.execv(words[0], words)  # noqa: S606 (in our place: it gets every signal itself)

@@ -1,6 +1,6 @@
 import pytest
 
-from labkit.cli.first_start import announce
+from labkit.cli.first_start import announce, prepare
 from labkit.vm.machine.probes import compiled
 
 
@@ -27,3 +27,9 @@ def test_a_library_prints_nothing(capsys):
     compiled._kept("run", "hooks.o")
     printed = capsys.readouterr()
     assert not printed.out + printed.err
+
+
+def test_the_lab_compiles_before_it_opens(monkeypatch, capsys):
+    monkeypatch.setattr(compiled, "load", lambda name=compiled.RUN: compiled._kept(name, "hooks.o"))
+    prepare()
+    assert "compiling what runs guests (run)" in capsys.readouterr().err
