@@ -47,6 +47,9 @@ class EngineState:
 class KeysEngine:
     """An `Engine` for a machine with mmu "keys"; `unit` is the way to virtualize, fresh: by default shadow keys.
 
+    The machine gets an empty protection unit of the size that this way has, whatever it had before; `load` brings
+    back a state.
+
     Raises `ValueError` for a machine with another mmu.
     """
 

@@ -110,7 +110,7 @@ class Machine:
         Raises `ValueError` for an image that is made for another `mmu`.
         """
         if image.mmu and image.mmu != self.processor.mmu:
-            raise ValueError(f"{image.name} runs on a machine with mmu={image.mmu!r}, not {self.processor.mmu!r}")
+            raise ValueError(f"{image.name} needs a machine with mmu={image.mmu!r}, not {self.processor.mmu!r}")
         for address, data in self.board.firmware():
             self.processor.write_physical(address, data)
         for placement in image.placements:

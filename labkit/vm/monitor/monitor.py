@@ -39,12 +39,14 @@ LONGEST_IDLE = 3600 * TSC_HZ
 class Monitor:
     """Runs the guest of a machine with an engine: "hw", or an object with the face of `Engine`.
 
-    Raises `ValueError` for an engine that does not exist.
+    Raises `ValueError` for an engine that does not exist, or that cannot run the machine.
     """
 
     def __init__(self, machine: Machine, engine: str | Engine = "hw") -> None:
         if isinstance(engine, str) and engine != "hw":
             raise ValueError(f"engine {engine!r}: there is 'hw'")
+        if isinstance(engine, str) and machine.protection is not None:
+            raise ValueError("this machine has a protection unit, which 'hw' cannot run: give a KeysEngine")
         self.machine = machine
         self.engine: Engine = HardwareAssist(machine.processor) if isinstance(engine, str) else engine
         self.on_event: list[Callable[[Event], None]] = []

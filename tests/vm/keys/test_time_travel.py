@@ -8,7 +8,7 @@ import pytest
 from labkit import guests
 from labkit.vm.keys import DuplicateEntries, KeyVirtualizer, NoVirtualization, Retranslation
 from labkit.vm.keys.engine import KeysEngine
-from labkit.vm.keys.rings import Rings
+from labkit.vm.keys.rings import Rings, machine_with_rings
 from labkit.vm.machine import Machine
 from labkit.vm.machine.keyed_paging import check_keys, keyed_paging
 from labkit.vm.machine.tlb import Entry
@@ -145,3 +145,10 @@ def test_a_copy_of_a_machine_with_keyed_paging_has_its_keys():
     Monitor(machine).run(50_000)
     machine.restore(checkpoint)
     assert keyed_paging(twin.processor) == keyed_paging(machine.processor)
+
+
+def test_a_machine_with_a_unit_wants_an_engine_for_it():
+    with pytest.raises(ValueError, match="give a KeysEngine"):
+        Timeline(machine_with_rings())
+    with pytest.raises(ValueError, match="needs a machine with mmu='keys'"):
+        Timeline.boot("rings")
