@@ -8,7 +8,7 @@ from labkit.widgets import svg
 from labkit.widgets.notation import hexadecimal
 from labkit.widgets.picture import Picture
 
-__all__ = ["draw", "key_registers", "rights_table", "shadow_keys"]
+__all__ = ["GATES", "draw", "key_registers", "rights_table", "shadow_keys"]
 
 WIDTH, LEFT, ROW = 640, 8, 20
 MOST = 16

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from labkit.vm.keys import KeyVirtualizer
+from labkit.vm.keys.today import PkuVirtualizer
 from labkit.vm.keys.unit import VirtualState, VirtualUnit
 from labkit.vm.machine.access_rights import LEVELS, Access
 from labkit.vm.machine.tlb import Fault, Verdict
@@ -45,8 +46,8 @@ class KeysSession:
         self, unit: VirtualUnit, names: Mapping[int, str] | None = None, page: int | None = None,
         access: Access = Access.WRITE,
     ) -> None:  # fmt: skip
-        if not isinstance(unit, KeyVirtualizer):
-            raise TypeError(f"{unit!r} has no shadow keys: give a KeyVirtualizer")
+        if not isinstance(unit, KeyVirtualizer) or isinstance(unit, PkuVirtualizer):
+            raise TypeError(f"{unit!r} does not have Itanium's shadow keys: give a KeyVirtualizer")
         if not unit.translations:
             raise ValueError("the unit has no translations yet: insert one first")
         hardware = unit.hardware

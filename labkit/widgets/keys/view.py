@@ -13,15 +13,11 @@ from labkit.widgets.keys.model import Counter, Gate, Register, RightsRow, Row, V
 from labkit.widgets.keys.rules import guest_key_bits, register_bits, shadow_bits, virtual_bits
 from labkit.widgets.keys.session import KeysSession, Moment
 from labkit.widgets.notation import hexadecimal
+from labkit.widgets.shadow_keys import GATES
 
-__all__ = ["GATES", "as_json", "look", "outcome"]
+__all__ = ["as_json", "look", "outcome"]
 
 ROWS, REGISTERS, GUEST_KEYS = 12, 32, 16
-GATES = (
-    (Fault.MISS, "in the TLB"), (Fault.NOT_PRESENT, "present"), (Fault.KEY_MISS, "has the key"),
-    (Fault.KEY_PERMISSION, "key allows"), (Fault.ACCESS_RIGHTS, "rights allow"), (Fault.DIRTY_BIT, "dirty"),
-    (Fault.ACCESS_BIT, "accessed"),
-)  # fmt: skip
 COUNTED = (
     ("TLB purges", "purges"), ("TLB entries rewritten", "rewritten"), ("key registers written", "key_writes"),
     ("TLB refills", "refills"), ("key misses, hidden", "key_misses"), ("purges, without keys", "level_changes"),

@@ -9,6 +9,7 @@ import pytest
 
 from labkit.vm.keys import KeyVirtualizer, Retranslation
 from labkit.vm.keys.rings import Rings
+from labkit.vm.keys.today import PkuVirtualizer
 from labkit.vm.machine.access_rights import Access
 from labkit.vm.machine.protection_keys import KeyRegister
 from labkit.vm.machine.tlb import Entry, Fault
@@ -181,8 +182,9 @@ def test_wrong_commands_are_told_and_change_nothing(session, content):
 def test_wrong_units_are_refused():
     with pytest.raises(ValueError, match="insert one first"):
         KeysSession(KeyVirtualizer())
-    with pytest.raises(TypeError, match="KeyVirtualizer"):
-        KeysSession(Retranslation())
+    for other in (Retranslation(), PkuVirtualizer()):
+        with pytest.raises(TypeError, match="give a KeyVirtualizer"):
+            KeysSession(other)
 
 
 def test_of_many_pages_those_around_the_chosen_one_are_shown(unit):
