@@ -88,9 +88,10 @@ def _number(value: float) -> str:
 
 def _text(title: str, costs: Sequence[Cost], axis: Axis) -> str:
     rows = [(way, cost) for way, found in _ways(costs).items() for cost in sorted(found, key=axis)]
-    lines = [
-        f"  {way:15} {_number(axis(cost)):>7}: {_number(cost.faults):>8} faults = {_number(cost.refills)} refills + "
-        f"{_number(cost.key_misses)} key misses; {cost.key_writes:.1f} key registers written per change"
+    head = f"  {'way':15} {'at':>7} {'faults':>8} {'refills':>8} {'key misses':>11} {'key registers a change':>23}"
+    lines = [head] + [
+        f"  {way:15} {_number(axis(cost)):>7} {_number(cost.faults):>8} {_number(cost.refills):>8} "
+        f"{_number(cost.key_misses):>11} {cost.key_writes:>23.1f}"
         for way, cost in rows
     ]
     return "\n".join([title, *lines])

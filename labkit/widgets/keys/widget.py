@@ -13,7 +13,7 @@ from labkit.widgets.keys.session import KeysSession
 from labkit.widgets.keys.text import as_text
 from labkit.widgets.keys.view import as_json, look
 from labkit.widgets.shadow_keys import draw
-from labkit.widgets.theme import css
+from labkit.widgets.theme import css, esm
 
 __all__ = ["KeysView"]
 
@@ -28,7 +28,7 @@ class KeysView(anywidget.AnyWidget):
     be done from code: `view.session.level(0)`, then `view.refresh()`.
     """
 
-    _esm = _HERE / "keys.js"
+    _esm = esm("elements.js") + (_HERE / "keys.js").read_text("utf-8")
     _css = css("keys/static/keys.css")
     view = traitlets.Dict().tag(sync=True)
 
@@ -47,7 +47,8 @@ class KeysView(anywidget.AnyWidget):
 
     def _on_message(self, _: Any, content: Any, __: Any) -> None:
         if isinstance(content, dict) and content.get("do") == "copy":
-            self.send({"copy": self._svg() if content.get("to") == "SVG" else str(self)})
+            name = "SVG" if content.get("to") == "SVG" else "text"
+            self.send({"copy": self._svg() if name == "SVG" else str(self), "name": name})
             return
         self.session.do(content)
         self.refresh()

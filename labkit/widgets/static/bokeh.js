@@ -1,5 +1,5 @@
 // A Bokeh figure without a server and without other hosts. BokehJS comes from the kernel, once per page.
-const PATIENCE = 8000; // ms: a kernel that is busy or gone must not leave an empty box
+const PATIENCE = 60000; // ms: the static picture stands there meanwhile; after Run All the kernel may be busy for long
 
 // The page's BokehJS of this version, asked for by the first figure that needs it.
 function bokehjs(model) {

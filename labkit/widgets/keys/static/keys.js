@@ -1,5 +1,6 @@
 // The live face of shadow keys: draws one view (plain data) and sends commands. It computes nothing about the unit.
-// Elements are made once; a new view changes only texts, classes and attributes that differ.
+// Elements are made once; a new view changes only texts, classes and attributes that differ. Helpers are in
+// ../../static/elements.js, which comes before this in one module.
 
 const KEYS = [
   ["0–3", "the guest's privilege level"], ["r w x", "read, write or execute"], ["↑ ↓", "choose the page"],
@@ -10,28 +11,7 @@ const KEYS = [
 const SIGN = { passes: "✓ passes", stops: "✕ stops here", "not reached": "not reached" };
 const WIDE = 130, TOP = 34; // of a gate, in the drawing's own units
 const STEP = 40; // ms that the path takes from gate to gate: seven of them are 280
-const PATIENCE = 4000; // ms without an answer before we say so
 
-function h(tag, attributes, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes ?? {})) attr(node, name, value);
-  node.append(...children.filter((child) => child != null));
-  return node;
-}
-function svg(tag, attributes, ...children) {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-function attr(node, name, value) {
-  if (value === null || value === undefined || value === false) node.removeAttribute(name);
-  else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
-}
-function text(node, value) {
-  if (node.lkText !== value) node.textContent = node.lkText = value;
-}
-const kbd = (key) => h("kbd", { "aria-hidden": "true" }, key);
 /** As many children as items: made or removed at the end, then patched. */
 function fit(parent, items, make, patch) {
   while (parent.children.length > items.length) parent.lastChild.remove();
@@ -68,7 +48,7 @@ function render({ model, el }) {
     h("div", { class: "g" }, command("back", "back", "←", "ArrowLeft"), command("step", "one attempt", "→", "ArrowRight"), command("access", "whole access", "Enter", "Enter")),
     h("div", { class: "g" }, keysOn));
   const message = h("p", { class: "msg", role: "status", "aria-live": "polite", hidden: "" });
-  const lost = h("p", { class: "msg", role: "status", hidden: "" }, "No answer: the kernel is busy, or was restarted. After a restart, run the cell again.");
+  const lost = lostLine();
   const keys = h("ul", { class: "keys", hidden: "", "aria-label": "all keys" },
     ...KEYS.map(([key, what]) => h("li", null, h("span", null, h("kbd", null, key)), h("span", null, what))));
   const rows = h("tbody"), more = h("p", { class: "s" });
@@ -86,7 +66,7 @@ function render({ model, el }) {
     h("thead", null, h("tr", null, h("th", { scope: "col" }, "access rights"), ...rightsHead, h("th", { scope: "col", class: "monitor" }, "any level"))), rights);
   const changes = h("span", { class: "s" }), registers = h("ol", { class: "k16 m" }), guestKeys = h("p", { class: "s gk" });
   const counters = h("dl", { class: "cnt" });
-  const gates = svg("svg", { class: "gt", role: "img" }), outcome = h("p", { class: "out" });
+  const gates = svgElement("svg", { class: "gt", role: "img" }), outcome = h("p", { class: "out" });
   const gateList = h("ol", { class: "gl" });
   const pane = (name, head, ...body) => h("section", { class: "pane", "aria-label": name.toLowerCase() }, h("div", { class: "hd" }, h("h4", null, name), ...head), ...body);
   const foot = h("div", { class: "foot s" },
@@ -160,13 +140,13 @@ function render({ model, el }) {
     list.forEach((gate, i) => {
       const x = i * WIDE, ink = gate.state === "stops" ? "lf" : gate.state === "passes" ? "ink" : "ln";
       const end = gate.state === "stops" ? `L${x + 78} ${y - 22}` : `L${x + 86} ${y}`;
-      parts.push(svg("path", { class: ink, d: `M${x} ${y}H${x + 44}` }), svg("path", { class: `${ink} arm`, d: `M${x + 47} ${y}${end}` }),
-        svg("path", { class: gate.state === "passes" ? "ink" : "ln", d: `M${x + 89} ${y}H${x + WIDE}` }),
-        svg("circle", { class: ink, cx: x + 44, cy: y, r: 3 }), svg("circle", { class: ink, cx: x + 86, cy: y, r: 3 }));
+      parts.push(svgElement("path", { class: ink, d: `M${x} ${y}H${x + 44}` }), svgElement("path", { class: `${ink} arm`, d: `M${x + 47} ${y}${end}` }),
+        svgElement("path", { class: gate.state === "passes" ? "ink" : "ln", d: `M${x + 89} ${y}H${x + WIDE}` }),
+        svgElement("circle", { class: ink, cx: x + 44, cy: y, r: 3 }), svgElement("circle", { class: ink, cx: x + 86, cy: y, r: 3 }));
     });
     attr(gates, "viewBox", `0 0 ${WIDE * list.length} ${y + 12}`);
     attr(gates, "aria-label", list.map((gate) => `${gate.name} ${gate.state}`).join(", "));
-    const dot = svg("circle", { class: "dot", cx: 0, cy: 0, r: 5 });
+    const dot = svgElement("circle", { class: "dot", cx: 0, cy: 0, r: 5 });
     gates.replaceChildren(...parts, dot);
     fit(gateList, list, () => h("li", null, h("b"), h("span", { class: "m" }), h("span", { class: "s" })), (node, gate) => {
       attr(node, "class", gate.state === "stops" ? "fault" : gate.state === "passes" ? null : "dim");
@@ -273,15 +253,11 @@ function render({ model, el }) {
     event.preventDefault();
     send(found[0], found[1] ?? null);
   });
-  const copied = (said) => {
-    if (said?.copy === undefined) return;
-    const done = navigator.clipboard ? navigator.clipboard.writeText(said.copy) : Promise.reject(new Error("no clipboard"));
-    done.then(() => text(status, "copied"), () => text(status, "the browser does not let this page use the clipboard"));
-  };
+  const answered = (content) => copied(content, status);
   model.on("change:view", draw);
-  model.on("msg:custom", copied);
+  model.on("msg:custom", answered);
   draw();
-  return () => { clearTimeout(waiting); model.off("change:view", draw); model.off("msg:custom", copied); };
+  return () => { clearTimeout(waiting); model.off("change:view", draw); model.off("msg:custom", answered); };
 }
 
 export default { render };
