@@ -8,7 +8,7 @@ UV   := $(shell command -v uv 2>/dev/null)
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11 python,\
 	$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
 INSTALL = $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install -qq --disable-pip-version-check)
-GUESTS := linux memtest86+
+GUESTS := linux linux-net memtest86+
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test lint types guests pytest lock clean

@@ -32,7 +32,7 @@ def commands() -> list[tuple[str, str]]:
 
 
 def case(command: str, promise: str):
-    guests = [name for name in ("linux", "memtest86+") if f"labkit run {name}" in command]
+    guests = [name for name in ("linux", "linux-net", "memtest86+") if f"labkit run {name} " in command]
     return pytest.param(command, promise, id=command, marks=[pytest.mark.guest(name) for name in guests])
 
 

@@ -120,6 +120,7 @@ def _guests() -> dict[str, Guest]:
         ours.append(Guest("rings", _RINGS_WORDS, "", False, _rings))
     real = [
         Guest("linux", "Debian's Linux 6.1 (686, not PAE) with a busybox shell", initrd.PROMPT, True, _linux),
+        Guest("linux-net", "the same with the network card's drivers: ping 10.0.2.2", initrd.PROMPT, True, _linux_net),
         Guest("memtest86+", "memory test on the VGA screen", "", True, _memtest),
     ]
     return {known.name: known for known in ours + real}
@@ -155,11 +156,16 @@ def _rings(options: _Options) -> BootImage:
     return settings.give(booted, options.append, RINGS_SETTINGS)
 
 
-def _linux(options: _Options) -> BootImage:
-    parts = _parts("linux")
+def _linux_net(options: _Options) -> BootImage:
+    return _linux(options, "linux-net", ("8390p.ko", "ne.ko"))
+
+
+def _linux(options: _Options, name: str = "linux", drivers: tuple[str, ...] = ()) -> BootImage:
+    parts = _parts(name)
     ram_disk = options.initrd
     if ram_disk is None:
-        ram_disk = initrd.busybox_initrd(files.read(parts["busybox"], "busybox"))
+        found = {driver: files.read(parts[driver], driver) for driver in drivers}
+        ram_disk = initrd.busybox_initrd(files.read(parts["busybox"], "busybox"), found)
     words = _linux_words(f"{_DEBIAN_WORDS} {options.append}".strip(), options.firmware_path)
     return linux.load(parts["vmlinuz"], ram_disk, words, options.memory, options.firmware_path)
 

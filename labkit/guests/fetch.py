@@ -72,15 +72,19 @@ def _kernels(apt: Apt) -> list[str]:
     return list(dict.fromkeys(named + [match[0] for match in sorted(others, key=rank, reverse=True)]))
 
 
+_VMLINUZ = {"vmlinuz": re.compile(r"boot/vmlinuz-[\w.+~-]+")}
+_DRIVERS = {
+    name: re.compile(rf"(usr/)?lib/modules/[\w.+~-]+/kernel/drivers/net/ethernet/8390/{re.escape(name)}")
+    for name in ("8390p.ko", "ne.ko")
+}
+_BUSYBOX = _Part(lambda _: ["busybox-static"], "busybox-static", {"busybox": re.compile(r"(usr/)?bin/busybox")})
+
 _RECIPES = {
     "linux": _Recipe(
-        (
-            _Part(_kernels, "linux-image-*-686", {"vmlinuz": re.compile(r"boot/vmlinuz-[\w.+~-]+")}),
-            _Part(
-                lambda _: ["busybox-static"], "busybox-static", {"busybox": re.compile(r"(usr/)?bin/busybox")}
-            ),
-        ),
-        "--kernel FILE --initrd FILE",
+        (_Part(_kernels, "linux-image-*-686", _VMLINUZ), _BUSYBOX), "--kernel FILE --initrd FILE"
+    ),
+    "linux-net": _Recipe(
+        (_Part(_kernels, "linux-image-*-686", _VMLINUZ | _DRIVERS), _BUSYBOX), "--kernel FILE --initrd FILE"
     ),
     "memtest86+": _Recipe(
         (

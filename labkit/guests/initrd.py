@@ -1,9 +1,9 @@
 """The initial RAM disk: a cpio archive (newc format) with busybox and an init that ends at a shell prompt."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["INIT", "PROMPT", "Entry", "busybox_initrd", "newc"]
+__all__ = ["INIT", "NETWORK", "PROMPT", "Entry", "busybox_initrd", "newc"]
 
 PROMPT = "/ # "
 """What the shell prints when it waits for a command."""
@@ -16,6 +16,12 @@ $b mount -t devtmpfs dev /dev
 $b uname -srm
 exec $b setsid $b cttyhack /bin/sh
 """
+NETWORK = b"""$b insmod /net/8390p.ko
+$b insmod /net/ne.ko io=0x300 irq=9
+$b ifconfig lo 127.0.0.1 up
+$b ifconfig eth0 10.0.2.15 up
+"""
+"""What INIT does before its shell where the network card's drivers are there."""
 
 _DIRECTORY, _FILE, _LINK, _CHARACTER = 0o040000, 0o100000, 0o120000, 0o020000
 
@@ -49,14 +55,22 @@ def newc(entries: Iterable[Entry]) -> bytes:
     return bytes(archive + bytes(-len(archive) % 512))
 
 
-def busybox_initrd(busybox: bytes) -> bytes:
-    """The initrd that labkit boots Linux with: busybox (a static i386 executable), sh, and INIT as /init."""
+def busybox_initrd(busybox: bytes, drivers: Mapping[str, bytes] | None = None) -> bytes:
+    """The initrd that labkit boots Linux with: busybox (a static i386 executable), sh, and INIT as /init.
+
+    `drivers` are those of the network card by file name; with them /init sets up the network.
+    """
+    script = INIT
+    if drivers:
+        script = INIT.replace(b"exec ", NETWORK + b"exec ")
     return newc(
         (
             *(Entry(name, _DIRECTORY | 0o755) for name in ("bin", "dev", "proc", "sys", "tmp")),
+            *((Entry("net", _DIRECTORY | 0o755),) if drivers else ()),
+            *(Entry(f"net/{name}", _FILE | 0o644, data) for name, data in (drivers or {}).items()),
             Entry("dev/console", _CHARACTER | 0o600, device=(5, 1)),
             Entry("bin/busybox", _FILE | 0o755, busybox),
             Entry("bin/sh", _LINK | 0o777, b"busybox"),
-            Entry("init", _FILE | 0o755, INIT),
+            Entry("init", _FILE | 0o755, script),
         )
     )

@@ -90,3 +90,20 @@ def test_a_linux_session(tmp_path):
     assert made["reason"] == "halted"
     assert made["log_bytes_per_1000_instructions"] < 2
     assert labkit("replay", path, "--verify")["verified"]
+
+
+@pytest.mark.guest("linux-net")
+@pytest.mark.slow
+def test_a_linux_session_with_network_and_files(tmp_path):
+    path, out = str(tmp_path / "net.rec"), str(tmp_path / "net.parquet")
+    typed = r"ping -c 2 10.0.2.2; cp /bin/busybox /tmp/b; md5sum /tmp/b; date; echo over$((1+1))\n"
+    made = labkit("record", "linux-net", "-o", path, "--input", typed, "--until-text", "over2")
+    assert "2 packets received, 0% packet loss" in made["console"]
+    assert made["log_bytes_per_1000_instructions"] < 2
+    packets = labkit("info", path)["entries"]["given"] - 1
+    assert packets >= 3, "an ARP reply and two echoes"
+    found = labkit("replay", path, "--verify")
+    assert found["verified"]
+    assert found["divergence"] is None
+    traced = labkit("trace", path, "--what", "events", "--window", f"{made['instructions'] - 2_000_000}:1G", "-o", out)
+    assert traced["rows"]["events"]

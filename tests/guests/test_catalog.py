@@ -78,7 +78,7 @@ def test_raw_code_at_an_address(make, tmp_path):
 
 def test_an_unknown_name_lists_the_known():
     with pytest.raises(
-        GuestError, match=r"no guest is named 'minix'; there are teaching, .*linux, memtest86\+"
+        GuestError, match=r"no guest is named 'minix'; there are teaching, .*linux, linux-net, memtest86\+"
     ):
         guests.boot("minix")
 

@@ -132,6 +132,18 @@ def test_linux_is_fetched_recorded_and_found_again(world, own_cache):
     assert all(0 <= done <= total for _, done, total in seen)
 
 
+def test_the_network_cards_drivers_come_with_their_kernel(world):
+    folder = "lib/modules/6.1.0-9-686/kernel/drivers/net/ethernet/8390"
+    world.offer("linux-image-6.1.0-9-686", "6.1.9-1", {
+        "boot/vmlinuz-6.1.0-9-686": b"kernel 9", f"{folder}/8390p.ko": b"chip", f"{folder}/ne.ko": b"card",
+        f"{folder}/ne2k-pci.ko": b"another", "lib/modules/6.1.0-9-686/kernel/ne.ko": b"elsewhere",
+    })  # fmt: skip
+    found = fetch("linux-net")
+    assert {name: path.read_bytes() for name, path in found.files.items()} == {
+        "vmlinuz": b"kernel 9", "8390p.ko": b"chip", "ne.ko": b"card", "busybox": b"box",
+    }  # fmt: skip
+
+
 def test_nothing_of_the_system_is_touched(world, own_cache):
     fetch("memtest86+")
     for _, _, options in world.calls():
@@ -245,6 +257,6 @@ def test_a_callback_that_raises_leaves_nothing_behind(world, own_cache):
 
 
 def test_an_unknown_name():
-    with pytest.raises(GuestError, match=r"no guest 'minix' to fetch; there are: linux, memtest86\+"):
+    with pytest.raises(GuestError, match=r"no guest 'minix' to fetch; there are: linux, linux-net, memtest86\+"):
         fetch("minix")
     assert fetched("../linux") is None

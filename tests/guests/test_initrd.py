@@ -63,4 +63,13 @@ def test_our_initrd_is_the_same_every_time_and_has_what_the_kernel_needs():
     assert files["init"].data.startswith(b"#!/bin/busybox sh\n")
     assert b"exec $b setsid $b cttyhack /bin/sh\n" in files["init"].data
     order = list(files)
+    assert "net" not in order
     assert all(order.index(name.rpartition("/")[0]) < order.index(name) for name in order if "/" in name)
+
+
+def test_with_the_cards_drivers_it_sets_up_the_network_before_the_shell():
+    files = {entry.name: entry for entry in read_newc(initrd.busybox_initrd(b"box", {"ne.ko": b"card"}))}
+    assert files["net/ne.ko"].data == b"card"
+    script = files["init"].data
+    assert script.count(b"exec ") == 1
+    assert script.index(b"insmod /net/ne.ko io=0x300 irq=9") < script.index(b"ifconfig eth0") < script.index(b"exec ")
