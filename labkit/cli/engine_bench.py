@@ -38,6 +38,19 @@ def _lockstep(
     return lockstep(guest, plan, memory=size(memory), append=append, as_json=json)
 
 
+def _bt(
+    rounds: Annotated[int, typer.Option(min=1, max=99, help="Repetitions; medians are shown.")] = 3,
+    json: options.Json = False,
+) -> int:
+    """Binary translation beside hardware assistance: a Linux boot, find /sys, a loop in kernel code."""
+    from labkit.bench.translator import measure
+    from labkit.cli.bench import _report as report
+    from labkit.cli.errors import complain
+
+    return report("bt", rounds, json, lambda: measure(rounds, complain))
+
+
 def add_to(bench: typer.Typer) -> None:
     """Give these commands to `labkit bench`."""
     bench.command(name="lockstep")(_lockstep)
+    bench.command(name="bt")(_bt)

@@ -3,6 +3,7 @@
     copied       all that neither reads nor changes privilege, and stays where it is
     rewritten    JMP Jcc CALL LOOP JECXZ: the target is a place in the translation cache, or is not known yet
     dispatched   RET, indirect JMP and CALL, CLI, STI, POPF: an INT3 that compiled code carries out
+    privileged   INVLPG, MOV to CR3, IRET ...: an INT3, too
     called out   privileged and rare: the monitor has the processor do one instruction
 
 A piece ends behind a jump that is always taken; a conditional one is passed through.
@@ -11,9 +12,7 @@ A piece ends behind a jump that is always taken; a conditional one is passed thr
 from enum import IntEnum, auto
 from typing import NamedTuple
 
-from labkit.vm.machine.translated_code import instruction_lengths
-
-__all__ = ["LONGEST", "Kind", "Piece", "decode"]
+__all__ = ["ENDS", "LONGEST", "Kind", "Piece", "classify"]
 
 LONGEST = 64
 """Guest instructions in one translation."""
@@ -33,11 +32,18 @@ class Kind(IntEnum):
     CLI = auto()
     STI = auto()
     POPF = auto()
+    INVLPG = auto()
+    TO_CR3 = auto()
+    FROM_CONTROL = auto()
+    SEGMENT = auto()  # MOV to ES DS FS GS
+    POP_SEGMENT = auto()
+    IRET = auto()
+    SYSEXIT = auto()
     EXCHANGE = auto()  # CMPXCHG8B: Unicorn needs it first in its block
     CALLOUT = auto()
 
 
-ENDS = frozenset((Kind.JUMP, Kind.CALL, Kind.RETURN, Kind.INDIRECT, Kind.CALLOUT))
+ENDS = frozenset((Kind.JUMP, Kind.CALL, Kind.RETURN, Kind.INDIRECT, Kind.CALLOUT, Kind.IRET, Kind.SYSEXIT))
 
 
 class Piece(NamedTuple):
@@ -51,13 +57,17 @@ class Piece(NamedTuple):
 
 PREFIXES = frozenset(b"\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3")
 CALLED_OUT = frozenset(
-    # POP ES SS DS, MOV Sreg, far CALL, POPF is below, far RET, INT3 INT INTO IRET, far JMP, ICEBP, HLT
-    b"\x07\x17\x1f\x8e\x9a\xca\xcb\xcc\xcd\xce\xcf\xea\xf1\xf4"
+    # POP SS, MOV Sreg (some, see below), far CALL, far RET, INT3 INT INTO, far JMP, ICEBP, HLT
+    b"\x17\x8e\x9a\xca\xcb\xcc\xcd\xce\xea\xf1\xf4"
 )
 CALLED_OUT_0F = frozenset(
-    # LAR LSL SYSCALL CLTS SYSRET INVD WBINVD MOV-CR/DR WRMSR RDMSR RDPMC SYSENTER SYSEXIT POP FS GS, LSS LFS LGS, RSM
-    b"\x02\x03\x05\x06\x07\x08\x09\x20\x21\x22\x23\x24\x26\x30\x32\x33\x34\x35\xa1\xa9\xaa\xb2\xb4\xb5"
+    # LAR LSL SYSCALL CLTS SYSRET INVD WBINVD MOV-CR/DR WRMSR RDMSR RDPMC SYSENTER, LSS LFS LGS, RSM
+    b"\x02\x03\x05\x06\x07\x08\x09\x20\x21\x22\x23\x24\x26\x30\x32\x33\x34\xaa\xb2\xb4\xb5"
 )
+DONE_0F = {
+    0x20: Kind.FROM_CONTROL, 0x22: Kind.TO_CR3, 0x35: Kind.SYSEXIT, 0xA1: Kind.POP_SEGMENT, 0xA9: Kind.POP_SEGMENT,
+}  # fmt: skip
+READ = (0, 2, 3, 4)  # control registers
 STRINGS = frozenset(b"\x6c\x6d\x6e\x6f\xa4\xa5\xa6\xa7\xaa\xab\xac\xad\xae\xaf")
 
 
@@ -69,6 +79,8 @@ def _table() -> tuple[Kind, ...]:
     table[0xE8] = Kind.CALL
     table[0xC2] = table[0xC3] = Kind.RETURN
     table[0xFA], table[0xFB], table[0x9D] = Kind.CLI, Kind.STI, Kind.POPF
+    table[0x07] = table[0x1F] = Kind.POP_SEGMENT
+    table[0xCF] = Kind.IRET
     for opcode in CALLED_OUT:
         table[opcode] = Kind.CALLOUT
     return tuple(table)
@@ -76,27 +88,16 @@ def _table() -> tuple[Kind, ...]:
 
 ONE_BYTE = _table()
 WORD_SIZE_MATTERS = frozenset(
-    (Kind.CONDITION, Kind.LOOP, Kind.JUMP, Kind.CALL, Kind.RETURN, Kind.INDIRECT, Kind.POPF)
-)
+    (
+        Kind.CONDITION, Kind.LOOP, Kind.JUMP, Kind.CALL, Kind.RETURN, Kind.INDIRECT, Kind.POPF, Kind.POP_SEGMENT,
+        Kind.IRET, Kind.SYSEXIT,
+    )
+)  # fmt: skip
+ADDRESSED = frozenset((Kind.INDIRECT, Kind.INVLPG, Kind.SEGMENT))
 
 
-def decode(eip: int, code: bytes) -> list[Piece]:
-    """The pieces from `eip` on, as far as `code` reaches; empty where it holds no whole instruction."""
-    pieces: list[Piece] = []
-    at = 0
-    for length in instruction_lengths(code, LONGEST):
-        whole = code[at : at + length]
-        piece = _classify(eip + at & 0xFFFFFFFF, whole)
-        pieces.append(piece)
-        at += length
-        if piece.kind in ENDS:
-            break
-    if pieces and pieces[-1].kind is Kind.STI:  # what follows STI must follow it in one piece
-        pieces[-1] = pieces[-1]._replace(kind=Kind.CALLOUT)
-    return pieces
-
-
-def _classify(eip: int, code: bytes) -> Piece:
+def classify(eip: int, code: bytes) -> Piece:
+    """What becomes of one instruction."""
     at = 0
     while at < len(code) - 1 and code[at] in PREFIXES:
         at += 1
@@ -107,6 +108,8 @@ def _classify(eip: int, code: bytes) -> Piece:
         kind = _two_byte(more, code[at + 2] if len(code) > at + 2 else 0)
     elif opcode == 0xFF and 2 <= (more >> 3 & 7) <= 5:
         kind = Kind.INDIRECT if more >> 3 & 7 in (2, 4) else Kind.CALLOUT
+    elif opcode == 0x8E and more >> 3 & 7 in (0, 3, 4, 5):
+        kind = Kind.SEGMENT
     elif opcode in (0xC4, 0xC5) and more < 0xC0:
         kind = Kind.CALLOUT
     elif opcode in STRINGS and (0xF2 in prefixes or 0xF3 in prefixes):
@@ -114,7 +117,7 @@ def _classify(eip: int, code: bytes) -> Piece:
     if prefixes:
         if kind in WORD_SIZE_MATTERS and 0x66 in prefixes:
             kind = Kind.CALLOUT
-        if kind is Kind.INDIRECT and 0x67 in prefixes:
+        if kind in ADDRESSED and 0x67 in prefixes:
             kind = Kind.CALLOUT
         if 0xF0 in prefixes and kind not in (Kind.COPY, Kind.EXCHANGE):
             kind = Kind.CALLOUT
@@ -125,8 +128,12 @@ def _two_byte(opcode: int, modrm: int) -> Kind:
     group = modrm >> 3 & 7
     if 0x80 <= opcode <= 0x8F:
         return Kind.CONDITION
+    if opcode in DONE_0F and not (opcode == 0x22 and group != 3) and not (opcode == 0x20 and group not in READ):
+        return DONE_0F[opcode]
     if opcode in CALLED_OUT_0F:
         return Kind.CALLOUT
+    if opcode == 0x01 and group == 7 and modrm < 0xC0:
+        return Kind.INVLPG
     if opcode == 0x00 and group in (2, 3, 4, 5):  # LLDT LTR VERR VERW
         return Kind.CALLOUT
     if opcode == 0x01 and (modrm >= 0xC0 or group in (2, 3, 6, 7)) and group != 4:  # LGDT LIDT ...

@@ -4,16 +4,16 @@
     jmp X         ->  E9 (to its stub)                      then the jump leads straight to X's translation
     call X        ->  68 (guest return address)  E9 (...)   no address of the cache is ever in guest memory
     loop X        ->  E2 05  E9 (next)  E9 (X)
-    ret           ->  INT3 [RETURN]
+    ret           ->  INT3 [RETURN]                         so all that privileged code does
     popf          ->  INT3 [POPF]  9D
 
 The stack that the guest sees holds the guest's own addresses only.
 """
 
-from dataclasses import dataclass, field
+import ctypes
 
-from labkit.vm.engines.decode import Kind, Piece
-from labkit.vm.machine.translated_code import NO_REGISTER, Operation, Place
+from labkit.vm.engines.decode import ENDS, LONGEST, Kind, Piece, classify
+from labkit.vm.machine.translated_code import NO_REGISTER, SPECIAL, Operation, Place, TranslatedCode
 
 __all__ = ["Emitted", "emit"]
 
@@ -22,104 +22,140 @@ BRANCH = 1 << 32
 SEGMENT_PREFIXES = {0x26: 0, 0x2E: 1, 0x36: 2, 0x3E: 3, 0x64: 4, 0x65: 5}
 SS, DS, ESP, EBP = 2, 3, 4, 5
 INT3, JUMP, PUSH = b"\xcc", b"\xe9", b"\x68"
+LINK, CHECK, INSIDE = int(Operation.JUMP), int(Place.CHECK), int(Place.INSIDE)
+CONDITION, COPY, RETURN, GOTO, CALL, LOOP, STI, CLI, REPEAT, EXCHANGE, POPF, INDIRECT = (
+    Kind.CONDITION, Kind.COPY, Kind.RETURN, Kind.JUMP, Kind.CALL, Kind.LOOP, Kind.STI, Kind.CLI, Kind.REPEAT,
+    Kind.EXCHANGE, Kind.POPF, Kind.INDIRECT,
+)  # fmt: skip
+"""By a name of its own what is asked for often: to ask an enumeration takes ten times as long."""
+PRELUDE = b"\xe9\0\0\0\0"
+"""A jump to what follows: where code of other pages is led to, so that the page is looked at (Place.CHECK)."""
 
 
-@dataclass(slots=True)
 class Emitted:
-    """Machine code and, byte by byte, its tables."""
+    """Machine code that is being put into the cache, with its tables."""
 
-    base: int
-    """Place in the cache."""
-    code: bytearray = field(default_factory=bytearray)
-    sums: list[int] = field(default_factory=list)
-    guest: list[int] = field(default_factory=list)
-    flags: list[tuple[int, int]] = field(default_factory=list)
-    operations: list[tuple[int, int, int, int]] = field(default_factory=list)
-    """Offset, operation, its two arguments."""
-    exits: list[tuple[int, int]] = field(default_factory=list)
-    """Offset of a jump's distance, guest target."""
-    entries: list[tuple[int, int]] = field(default_factory=list)
-    """Guest EIP, offset: where the translation may be entered."""
-    stubs: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """Place of a jump's distance -> place of its stub, guest target."""
-    retired: int = 0
+    def __init__(self, cache: TranslatedCode, base: int, retired: int) -> None:
+        self._cache = cache
+        self.base = self.at = base
+        """Place where it begins, and behind what there is so far."""
+        self.retired = retired
+        """Where the running sum stands."""
+        self.instructions = 0
+        self.exits: list[tuple[int, int]] = []
+        """Place of a jump's distance, guest target."""
+        self.entries: list[tuple[int, int]] = []
+        """Guest EIP, place: where the translation may be entered."""
+        self.stubs: list[tuple[int, int, int]] = []
+        """Place of a jump's distance, place of its stub, guest target."""
+        self._flags = 0
+
+    def copy(self, source: int, first: int, count: int, eip: int) -> int:
+        """`count` instructions as they are, from a host address; their lengths are noted from `first` on."""
+        size = self._cache.copy(self.at, source, first, count, eip, self.retired, self._flags)
+        self._flags = 0
+        self.at += size
+        self.retired += count
+        return size
 
     def add(self, code: bytes, eip: int, retires: int = 0) -> None:
         """Code for the instruction at `eip`; the last of it retires it."""
-        self.code += code
-        self.sums += [self.retired] * len(code)
-        self.guest += [eip] * len(code)
+        self._cache.put(self.at, code, eip, self.retired, self._flags)
+        self._flags = 0
+        self.at += len(code)
         self.retired += retires
 
     def flag(self, bit: int) -> None:
         """Of the code that comes next."""
-        self.flags.append((len(self.code), bit))
+        self._flags |= bit
 
     def operation(self, number: int, eip: int, retires: int, first: int = 0, second: int = 0) -> None:
         """An INT3 for the dispatcher."""
-        self.operations.append((len(self.code), number, first, second))
-        self.add(INT3, eip, retires)
+        self._cache.put_operation(self.at, eip, self.retired, self._flags, number, first, second)
+        self._flags = 0
+        self.at += 1
+        self.retired += retires
 
     def jump(self, opcode: bytes, target: int, eip: int, retires: int = 0) -> None:
         """A jump to the translation of guest code, which may be yet to come."""
         self.add(opcode + bytes(4), eip, retires)
-        self.exits.append((len(self.code) - 4, target & MASK))
+        self.exits.append((self.at - 4, target & MASK))
 
     def finish(self, behind: int) -> None:
-        """The stubs; `behind` is the guest EIP after the last piece."""
-        end = len(self.code)
-        self.guest_behind(end, behind)
-        for at, target in self.exits:
-            stub = len(self.code)
-            self.code[at : at + 4] = (stub - at - 4 & MASK).to_bytes(4, "little")
-            self.stubs[self.base + at] = (self.base + stub, target)
-            self.operation(Operation.JUMP, target, 0, self.base + at, target)
-        self.sums.append(self.retired)
-        self.guest.append(behind)
+        """The stubs; `behind` is the guest EIP after the last piece.
 
-    def guest_behind(self, end: int, behind: int) -> None:
-        """A call that is dispatched finds its return address in the entry behind it."""
+        A call that is dispatched finds its return address in the entry behind it.
+        """
         if self.exits:
-            self.code += b"\xcc"
-            self.sums.append(self.retired)
-            self.guest.append(behind)
+            self.add(INT3, behind)
+        for at, target in self.exits:
+            stub = self.at
+            self._cache.memory[at : at + 4] = (stub - at - 4 & MASK).to_bytes(4, "little")
+            self.stubs.append((at, stub, target))
+            self.operation(LINK, target, 0, at, target)
+        self._cache.put(self.at, INT3, behind, self.retired, 0)
 
 
-def emit(pieces: list[Piece], base: int, retired: int) -> Emitted:
-    """Translate. `retired`: where the running sum stands."""
-    out = Emitted(base, retired=retired)
-    out.entries.append((pieces[0].eip, 0))
-    after_condition = False
-    for piece in pieces:
-        eip, code, kind, _ = piece
+def emit(cache: TranslatedCode, source: int, size: int, eip: int, base: int, retired: int) -> Emitted | None:
+    """Translate the guest's code in `size` bytes at a host address; None where they hold no whole instruction."""
+    lengths = cache.scan(source, size, LONGEST)
+    if not lengths:
+        return None
+    out = Emitted(cache, base, retired)
+    out.flag(CHECK)
+    out.add(PRELUDE, eip)
+    out.entries.append((eip, out.at))
+    last, done, after_condition = len(lengths) - 1, 0, False
+    kind = COPY
+    while done <= last:
         if after_condition:
-            out.entries.append((eip, len(out.code)))
+            out.entries.append((eip, out.at))
+        first = done
+        while done <= last and lengths[done] < SPECIAL:
+            done += 1
+        if done > first:
+            bytes_copied = out.copy(source, first, done - first, eip)
+            source, eip, kind = source + bytes_copied, eip + bytes_copied & MASK, COPY
             after_condition = False
-        if kind is Kind.COPY:
-            out.add(code, eip, 1)
-        elif kind is Kind.REPEAT:
-            out.flag(Place.REPEATS)
-            out.add(code, eip, 1)
-        elif kind is Kind.CONDITION:
-            condition = code[piece.opcode + (code[piece.opcode] == 0x0F)] & 15
-            out.jump(bytes((0x0F, 0x80 | condition)), _target(piece), eip, 1 | BRANCH)
-            after_condition = True
-        elif kind is Kind.EXCHANGE:
-            if out.code:
-                out.operation(Operation.PAUSE, eip, 0)
-            out.add(code, eip, 1)
-        elif kind is Kind.POPF:
-            out.operation(Operation.POPF, eip, 0)
-            out.flag(Place.INSIDE)
-            out.add(code, eip, 1)
-        else:
-            _transfer(out, piece)
-    last = pieces[-1]
-    behind = last.eip + len(last.code) & MASK
-    if last.kind not in (Kind.JUMP, Kind.CALL, Kind.RETURN, Kind.INDIRECT, Kind.CALLOUT, Kind.LOOP):
-        out.jump(JUMP, behind, behind)
-    out.finish(behind)
+            continue
+        length = lengths[done] & ~SPECIAL
+        piece = classify(eip, ctypes.string_at(source, length))
+        if done == last and piece.kind is STI:  # what follows STI must follow it in one piece
+            piece = piece._replace(kind=Kind.CALLOUT)
+        kind = piece.kind
+        _special(out, piece)
+        source, eip, done = source + length, eip + length & MASK, done + 1
+        after_condition = kind is CONDITION
+        if kind in ENDS:
+            break
+    if kind not in ENDS and kind is not LOOP:
+        out.jump(JUMP, eip, eip)
+    out.instructions = done
+    out.finish(eip)
     return out
+
+
+def _special(out: Emitted, piece: Piece) -> None:
+    """An instruction that is not simply copied."""
+    eip, code, kind, _ = piece
+    if kind is COPY:
+        out.add(code, eip, 1)
+    elif kind is REPEAT:
+        out.flag(Place.REPEATS)
+        out.add(code, eip, 1)
+    elif kind is CONDITION:
+        condition = code[piece.opcode + (code[piece.opcode] == 0x0F)] & 15
+        out.jump(bytes((0x0F, 0x80 | condition)), _target(piece), eip, 1 | BRANCH)
+    elif kind is EXCHANGE:
+        if out.at > out.entries[0][1]:
+            out.operation(Operation.PAUSE, eip, 0)
+        out.add(code, eip, 1)
+    elif kind is POPF:
+        out.operation(Operation.POPF, eip, 0)
+        out.flag(INSIDE)
+        out.add(code, eip, 1)
+    else:
+        _transfer(out, piece)
 
 
 def _target(piece: Piece) -> int:
@@ -134,25 +170,27 @@ SHORT = frozenset((0xE0, 0xE1, 0xE2, 0xE3, 0xEB))
 def _transfer(out: Emitted, piece: Piece) -> None:
     eip, code, kind, at = piece
     behind = eip + len(code) & MASK
-    if kind is Kind.JUMP:
+    if kind is GOTO:
         out.jump(JUMP, _target(piece), eip, 1 | BRANCH)
-    elif kind is Kind.CALL:
+    elif kind is CALL:
         out.add(PUSH + behind.to_bytes(4, "little"), eip)
-        out.flag(Place.INSIDE)
+        out.flag(INSIDE)
         out.jump(JUMP, _target(piece), eip, 1 | BRANCH)
-    elif kind is Kind.LOOP:
+    elif kind is LOOP:
         out.add(code[:-1] + b"\x05", eip, 1 | BRANCH)
         out.jump(JUMP, behind, behind)
         out.jump(JUMP, _target(piece), _target(piece))
-    elif kind is Kind.RETURN:
+    elif kind is RETURN:
         more = int.from_bytes(code[at + 1 : at + 3], "little") if code[at] == 0xC2 else 0
         out.operation(Operation.RETURN, eip, 1 | BRANCH, more)
-    elif kind is Kind.INDIRECT:
+    elif kind is INDIRECT:
         _indirect(out, piece)
-    elif kind is Kind.CLI:
+    elif kind is CLI:
         out.operation(Operation.CLI, eip, 1)
-    elif kind is Kind.STI:
+    elif kind is STI:
         out.operation(Operation.STI, eip, 1)
+    elif kind in PRIVILEGED:
+        _privileged(out, piece)
     else:
         out.operation(Operation.CALLOUT, eip, 0)
 
@@ -170,9 +208,39 @@ def _indirect(out: Emitted, piece: Piece) -> None:
     out.operation(number, piece.eip, 1 | BRANCH, first, displacement)
 
 
-def _operand(piece: Piece) -> tuple[int, int]:
+PRIVILEGED = frozenset(
+    (Kind.INVLPG, Kind.TO_CR3, Kind.FROM_CONTROL, Kind.SEGMENT, Kind.POP_SEGMENT, Kind.IRET, Kind.SYSEXIT)
+)
+POPPED = {0x07: 0, 0x1F: 3, 0xA1: 4, 0xA9: 5}
+
+
+def _privileged(out: Emitted, piece: Piece) -> None:
+    """What the dispatcher does in the processor's place."""
+    eip, code, kind, at = piece
+    modrm = code[-1]
+    if kind is Kind.INVLPG:
+        out.operation(Operation.INVLPG, eip, 1, *_operand(piece, 2))
+        out.flag(CHECK)
+    elif kind is Kind.TO_CR3:
+        out.operation(Operation.TO_CR3, eip, 1, modrm & 7)
+        out.flag(CHECK)
+    elif kind is Kind.FROM_CONTROL:
+        out.operation(Operation.FROM_CONTROL, eip, 1, modrm & 7 | (modrm >> 3 & 7) << 8)
+    elif kind is Kind.SEGMENT and code[at + 1] >= 0xC0:
+        out.operation(Operation.SEGMENT_REGISTER, eip, 1, modrm & 7 | (modrm >> 3 & 7) << 8)
+    elif kind is Kind.SEGMENT:
+        first, displacement = _operand(piece, 1)
+        out.operation(Operation.SEGMENT_MEMORY, eip, 1, first | (code[at + 1] >> 3 & 7) << 20, displacement)
+    elif kind is Kind.POP_SEGMENT:
+        out.operation(Operation.POP_SEGMENT, eip, 1, POPPED[modrm])
+    else:
+        number = Operation.IRET if kind is Kind.IRET else Operation.SYSEXIT
+        out.operation(number, eip, 1 | BRANCH)
+
+
+def _operand(piece: Piece, opcode_bytes: int = 1) -> tuple[int, int]:
     """Base, index, shift and segment in a word; displacement. Only 32-bit addressing."""
-    code, at = piece.code, piece.opcode + 1
+    code, at = piece.code, piece.opcode + opcode_bytes
     mode, rm = code[at] >> 6, code[at] & 7
     at += 1
     base, index, shift = rm, NO_REGISTER, 0

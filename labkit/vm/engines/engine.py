@@ -69,13 +69,8 @@ class BinaryTranslator:
         registers = self._processor.registers
         if registers.cpl == 3 and registers.cr0 & PROTECTED:
             self._enter("direct")
-            found = self._cache.run_directly(deadline, pause)
-            if found.kind is ExitKind.KERNEL:
-                return None
-            if found.kind is ExitKind.MONITOR:
-                self._counts["hidden faults"] += 1
-                return self._cache.step()
-            return found
+            reason, ended = self._cache.run_directly(deadline, pause)
+            return ended if ended is not None else self._settle(reason)
         refused = self._refuse()
         if refused:
             return Exit(ExitKind.UNSUPPORTED, note=refused)

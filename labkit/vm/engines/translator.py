@@ -8,11 +8,8 @@
 What is dropped stays in the cache, unreachable, until that is full and begun anew.
 """
 
-import numpy as np
-
-from labkit.vm.engines.decode import decode
 from labkit.vm.engines.emit import Emitted, emit
-from labkit.vm.machine.translated_code import Operation, Place, TranslatedCode
+from labkit.vm.machine.translated_code import Place, TranslatedCode
 
 __all__ = ["Translator"]
 
@@ -41,11 +38,13 @@ class Translator:
 
     def place(self, eip: int) -> int | None:
         """Place of the translation of the code at a guest EIP; None where it cannot be translated."""
-        found = self._places.get(eip)
+        found, cache = self._places.get(eip), self._cache
+        if found is not None and not cache.is_seen(eip >> 12):
+            self.drop_page(eip >> 12)
+            found = None
         if found is None:
             return self._translate(eip)
         slot = _slot(eip)
-        cache = self._cache
         if cache.keys[slot] != eip or not cache.values[slot]:
             cache.keys[slot], cache.values[slot] = eip, found
         return found
@@ -60,53 +59,40 @@ class Translator:
         if frame is None:
             return None
         room = PAGE - eip % PAGE
-        pieces = decode(eip, cache.fetch(frame, eip % PAGE, min(room, 4 * LONGEST_INSTRUCTION * 4)))
         frames = {eip >> 12: frame}
-        if not pieces:  # an instruction on two pages, alone
+        source = cache.fetch([(frame, eip % PAGE, room)])
+        made = emit(cache, source, room, eip, self._end, self._retired)
+        if made is None:  # an instruction on two pages, alone
             second = cache.frame_for(eip + room)
             if second is None:
                 return None
-            code = cache.fetch(frame, eip % PAGE, room) + cache.fetch(second, 0, LONGEST_INSTRUCTION)
-            pieces = decode(eip, code)[:1]
+            source = cache.fetch([(frame, eip % PAGE, room), (second, 0, LONGEST_INSTRUCTION)])
+            size = cache.length_of(source)
+            made = emit(cache, source, size, eip, self._end, self._retired)
             frames[(eip >> 12) + 1] = second
-        made = emit(pieces, self._end, self._retired)
+        assert made is not None  # noqa: S101  (there is a whole instruction)
         if len(frames) > 1:
-            made.flags.append((0, Place.CROSSES))
-        self._store(made)
+            cache.flags[made.entries[0][1]] |= Place.CROSSES
+        self._end = (made.at + 17) & ~15
+        self._retired = made.retired
         self._register(made, frames)
         self.counts["translations"] += 1
-        self.counts["translated instructions"] += len(pieces)
-        return made.base
-
-    def _store(self, made: Emitted) -> None:
-        cache, base, size = self._cache, made.base, len(made.code)
-        cache.memory[base : base + size] = bytes(made.code)
-        cache.sums[base : base + size + 1] = np.array(made.sums, np.uint64)
-        cache.guest[base : base + size + 1] = np.array(made.guest, np.uint32)
-        cache.flags[base : base + size + 1] = 0
-        cache.operations[base : base + size + 1] = Operation.CALLOUT
-        for at, bit in made.flags:
-            cache.flags[base + at] |= bit
-        for at, number, first, second in made.operations:
-            cache.operations[base + at] = number
-            cache.arguments[2 * (base + at)] = first
-            cache.arguments[2 * (base + at) + 1] = second
-        self._end = (base + size + 16) & ~15
-        self._retired = made.retired
+        self.counts["translated instructions"] += made.instructions
+        return made.entries[0][1]
 
     def _register(self, made: Emitted, frames: dict[int, int]) -> None:
         cache = self._cache
-        for eip, at in made.entries:
-            if at and eip in self._places:
+        for eip, place in made.entries:
+            if place != made.entries[0][1] and eip in self._places:
                 continue
-            self._places[eip] = made.base + at
+            self._places[eip] = place
             slot = _slot(eip)
-            cache.keys[slot], cache.values[slot] = eip, made.base + at
+            cache.keys[slot], cache.values[slot] = eip, place
             for page in frames:
                 self._of_page.setdefault(page, set()).add(eip)
         for page, frame in frames.items():
             self._of_frame.setdefault(frame, set()).add(page)
-        for site, (stub, target) in made.stubs.items():
+        for site, stub, target in made.stubs:
             self._jumps.setdefault(target, []).append((site, stub))
 
     # --- forgetting

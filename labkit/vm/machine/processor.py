@@ -12,8 +12,6 @@ import ctypes
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
-
 from labkit.vm.machine import sensitive
 from labkit.vm.machine.block_prefix import BlockPrefix
 from labkit.vm.machine.code_frames import CodeFrames
@@ -22,7 +20,7 @@ from labkit.vm.machine.exit import Exit, ExitKind
 from labkit.vm.machine.exit_reason import exit_for
 from labkit.vm.machine.held_registers import HeldRegisters
 from labkit.vm.machine.memory import FRAME_SIZE, Memory
-from labkit.vm.machine.probes import answers, block, decode, traps
+from labkit.vm.machine.probes import answers, block, decode, translated, traps
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes.emulator import Hook, HookedInstruction
 from labkit.vm.machine.state import ExecutionPoint
@@ -73,6 +71,7 @@ class Processor:
         self._goal = NEVER
         self.advanced = NEVER
         """The earliest deadline that a port access has asked for; an engine that runs in parts starts it anew."""
+        self.stopped: int = c.Stop.NONE
         self._tries = (-1, 0)  # clock, how often a deadline inside the same block was tried there
         self._failed: BaseException | None = None
         self._mapped: set[int] = set()
@@ -156,6 +155,9 @@ class Processor:
         """Where the processor stands."""
         cells, linear = self.cells, self.registers.linear_eip
         clock = self.clock  # first: it makes the cells of the current block
+        if self.in_hook and cells[c.TC_SIZE]:
+            place = translated.hook_place(cells)
+            return ExecutionPoint(clock, int(cells[c.BRANCHES]) - (place >> 32), place & 0xFFFFFFFF)
         repeating = cells[c.BLOCK_INFO] & decode.REP and cells[c.BLOCK] == linear
         repetitions = cells[c.CLOCK] - cells[c.REP_START] if repeating else 0
         # the branch at the end of the block is counted when the block begins
@@ -201,16 +203,25 @@ class Processor:
 
     # --- running
 
-    def run(self, deadline: int, pause: int = NEVER) -> Exit:
-        """Run until the clock reaches `deadline`, about `pause`, or an exit happens."""
+    def run(
+        self, deadline: int, pause: int = NEVER, begun: int | None = None, away: Callable[[], bool] | None = None
+    ) -> Exit:
+        """Run until the clock reaches `deadline`, about `pause`, or an exit happens.
+
+        `begun`: it has run already, until this `Stop`. `away`: asked after each stretch whether this is no business
+        of this method any more: then it returns with KERNEL, and `stopped` says why the stretch has ended.
+        """
         cells = self.cells
         self._goal, cells[c.PAUSE] = deadline, pause
         self._set_deadline()
-        if self._frames.separate():
+        if begun is None and self._frames.separate():
             self.flush_tlb()
         while True:
             cr2 = self.registers.cr2
-            stop = self._core.start()
+            stop, begun = self._core.start() if begun is None else begun, None
+            if away is not None and away():
+                self.stopped = stop
+                return Exit(ExitKind.KERNEL)
             self._raise_failure()
             if self.mmu == "unicorn" and stop == c.Stop.EXCEPTION and self._core.is_early_fetch():
                 cells[c.FAULT_PAGE], cells[c.FAULT_ACCESS] = self.registers.cr2, answers.FETCH
@@ -352,26 +363,6 @@ class Processor:
     def write_physical(self, address: int, data: bytes) -> None:
         """Write RAM as a device or the monitor does, code included."""
         self.changed(self.memory.write(address, data))
-
-    def step_with_page(self, physical: int, page: bytes) -> tuple[Exit | None, bytes | None]:
-        """Run one instruction while the frame at `physical` reads and writes `page`.
-
-        The exit that it came to, None for none; and the page afterwards, None if it was not stored to.
-        """
-        alias, cells = self._core.above[c.ALIAS_PAGE - c.ABOVE :], self.cells
-        alias[:FRAME_SIZE] = np.frombuffer(page, np.uint8)
-        cells[c.ALIAS_FRAME], cells[c.ALIAS_TARGET] = physical // FRAME_SIZE + 1, c.ALIAS_PAGE
-        pin = self.interrupt_pin
-        self.set_interrupt_pin(False)
-        cells[c.ALLOW], cells[c.ALIAS_WRITTEN] = c.ALLOW_ALL, 0
-        try:
-            found = self.run(cells[c.CLOCK] + 1)
-        finally:
-            cells[c.ALIAS_FRAME], cells[c.ALLOW] = 0, c.ALLOW_NONE
-            self.set_interrupt_pin(pin)
-            self.flush_tlb()
-        after = alias[:FRAME_SIZE].tobytes() if cells[c.ALIAS_WRITTEN] else None
-        return (None if found.kind is ExitKind.DEADLINE else found), after
 
     # --- saving and restoring
 

@@ -21,10 +21,11 @@ from labkit.vm.machine.exit import Exit, ExitKind
 from labkit.vm.machine.exit_reason import exit_for
 from labkit.vm.machine.memory import FRAME_SIZE
 from labkit.vm.machine.probes import cells as c
-from labkit.vm.machine.probes import decode, dispatch, translated, translated_run
+from labkit.vm.machine.probes import decode, dispatch, scan, translated, translated_run
+from labkit.vm.machine.probes.call_site import CallSites
 from labkit.vm.machine.processor import Processor
 
-__all__ = ["NO_REGISTER", "Operation", "Place", "Reason", "TranslatedCode", "instruction_lengths"]
+__all__ = ["NO_REGISTER", "SPECIAL", "Operation", "Place", "Reason", "TranslatedCode"]
 
 NO_PAGE = 1 << 62
 HASH_SIZE = 1 << dispatch.HASH_BITS
@@ -33,6 +34,7 @@ SPARE = 64
 TRANSLATOR_STOPS = (c.Stop.MISSING, c.Stop.CALLOUT, c.Stop.STALE, c.Stop.CODE_WRITE, c.Stop.MONITOR)
 BETWEEN = (c.Stop.DEADLINE, c.Stop.PAUSE, c.Stop.WINDOW)
 NO_REGISTER = dispatch.NO_REGISTER
+SPECIAL = scan.SPECIAL
 Reason = c.Stop
 
 
@@ -50,6 +52,14 @@ class Operation(IntEnum):
     STI = dispatch.STI
     POPF = dispatch.POPF
     PAUSE = dispatch.PAUSE
+    INVLPG = dispatch.INVLPG
+    TO_CR3 = dispatch.TO_CR3
+    FROM_CONTROL = dispatch.FROM_CONTROL
+    SEGMENT_REGISTER = dispatch.SEGMENT_REGISTER
+    SEGMENT_MEMORY = dispatch.SEGMENT_MEMORY
+    POP_SEGMENT = dispatch.POP_SEGMENT
+    IRET = dispatch.IRET
+    SYSEXIT = dispatch.SYSEXIT
 
 
 class Place(IntFlag):
@@ -58,19 +68,7 @@ class Place(IntFlag):
     INSIDE = c.TC_INSIDE
     REPEATS = c.TC_REPEATS
     CROSSES = c.TC_CROSSES
-
-
-def instruction_lengths(code: bytes, most: int) -> list[int]:
-    """Lengths of the instructions that lie wholly in these bytes of 32-bit code, `most` at most."""
-    padded = ctypes.create_string_buffer(code, len(code) + 16)
-    start, at, lengths = ctypes.addressof(padded), 0, list[int]()
-    while at < len(code) and len(lengths) < most:
-        length = int(decode.instruction(start + at, 1)) & decode.LENGTH
-        at += length
-        if at > len(code):
-            break
-        lengths.append(length)
-    return lengths
+    CHECK = c.TC_CHECK
 
 
 class TranslatedCode:
@@ -98,12 +96,18 @@ class TranslatedCode:
         self._seen_list = np.zeros(1 << 20, np.uint32)
         self.pages: npt.NDArray[np.uint32] = np.zeros(1 << 20, np.uint32)
         self.where = 0
+        self._pause = 0
         self.crosses = False
         """Does the guest's block that translated code has stopped before lie on two pages?"""
         self._fill_cells()
-        self._core.install(
-            translated_run.translated_fill, translated_run.translated_block_hook, dispatch.dispatch_hook
-        )
+        self._source = ctypes.create_string_buffer(2 * FRAME_SIZE)
+        self._lengths = ctypes.create_string_buffer(FRAME_SIZE)
+        self._sites = CallSites(
+            self._core.array, self._core.emulator.layout,
+            translated_run.translated_block_hook_replacing, translated_run.translated_block_hook_again,
+        )  # fmt: skip
+        counting = self._sites if self._sites.address else translated_run.translated_block_hook
+        self._core.install(translated_run.translated_fill, counting, dispatch.dispatch_hook)
         processor.flush_code()
         processor.flush_tlb()
 
@@ -121,6 +125,7 @@ class TranslatedCode:
         for cell, address in addresses.items():
             a[cell] = address
         a[c.TC_MEMORY], a[c.CONTROL_FUNCTION] = host, core.emulator.control_function
+        a[c.CPU], a[c.FLUSH_FUNCTION] = core.emulator.layout.processor, core.emulator.flush_page_function
         a[c.TC_FREE] = 1
 
     # --- code that may change
@@ -148,10 +153,41 @@ class TranslatedCode:
         self.pages[linear >> 12] = frame + 1
         return frame
 
-    def fetch(self, frame: int, offset: int, size: int) -> bytes:
-        """Bytes of a frame."""
-        at = frame * FRAME_SIZE + offset
-        return self._core.memory.read(at, size)
+    def fetch(self, parts: list[tuple[int, int, int]]) -> int:
+        """Host address of a copy of the guest's code in parts of frames (frame, offset, size), with room behind it."""
+        at = start = ctypes.addressof(self._source)
+        for frame, offset, size in parts:
+            ctypes.memmove(at, self._core.memory.address + frame * FRAME_SIZE + offset, size)
+            at += size
+        return start
+
+    def scan(self, source: int, size: int, most: int) -> bytes:
+        """Lengths of the instructions in code at a host address, with SPECIAL where one is not simply copied."""
+        return ctypes.string_at(self._lengths, scan.scan(source, size, most, ctypes.addressof(self._lengths)))
+
+    def length_of(self, source: int) -> int:
+        """Bytes of one instruction."""
+        return int(decode.instruction(source, 1)) & decode.LENGTH
+
+    def copy(self, place: int, source: int, first: int, count: int, eip: int, retired: int, flags: int) -> int:
+        """Copy guest instructions that `scan` has noted, from number `first` on; the bytes that they take."""
+        lengths = ctypes.addressof(self._lengths) + first
+        return int(scan.copy(self._cells, place, source, lengths, count, eip, retired, flags))
+
+    def put(self, place: int, code: bytes, eip: int, retired: int, flags: int) -> None:
+        """Code that stands for the instruction at a guest EIP; `flags` (`Place`) are of its first byte."""
+        self.memory[place : place + len(code)] = code
+        scan.mark(self._cells, place, len(code), eip, retired, flags)
+
+    def put_operation(
+        self, place: int, eip: int, retired: int, flags: int, number: int, first: int, second: int
+    ) -> None:
+        """An INT3 that stands for an operation, with its arguments."""
+        scan.operation(self._cells, place, eip, retired, flags, number, first, second)
+
+    def is_seen(self, page: int) -> bool:
+        """Does this linear page (a number) still lead to the frame that its code was translated from?"""
+        return bool(translated.page_seen(self._cells, page))
 
     def still(self, linear: int) -> bool:
         """Does this address lead to the frame that its code was translated from?"""
@@ -184,7 +220,8 @@ class TranslatedCode:
         return {
             "linked jumps": int(cells[c.TC_LINKS]), "chain hits": int(cells[c.TC_FOLLOWED]),
             "returns": int(cells[c.TC_RETURNS]), "indirect jumps": int(cells[c.TC_INDIRECT]),
-            "flag changes": int(cells[c.TC_FLAG_CHANGES]),
+            "flag changes": int(cells[c.TC_FLAG_CHANGES]), "privileged": int(cells[c.TC_PRIVILEGED]),
+            "compiled switches": int(cells[c.TC_SWITCHES]),
         }  # fmt: skip
 
     def guest_eip(self, place: int) -> int:
@@ -195,11 +232,52 @@ class TranslatedCode:
 
     def run(self, place: int, deadline: int, pause: int) -> tuple[int, Exit | None]:
         """Run translated code; why it ended: a `Stop` that is the translator's business, or an exit."""
+        self._begin(deadline, pause)
+        self._enter(place)
+        return self._ended(self._stretch())
+
+    def run_directly(self, deadline: int, pause: int) -> tuple[int, Exit | None]:
+        """Run a program of the guest (CPL 3) straight on the processor, as `run`."""
+        self._begin(deadline, pause)
+        return self._ended(None)
+
+    def _begin(self, deadline: int, pause: int) -> None:
         processor, cells = self._processor, self._cells
         processor._goal, cells[c.PAUSE] = deadline, pause
         processor._set_deadline()
-        self._enter(place)
-        stop = self._stretch()
+        self._pause = pause
+
+    def _ended(self, stop: int | None) -> tuple[int, Exit | None]:
+        """A stretch has ended for `stop`, in translated code or in a program: they call each other."""
+        processor = self._processor
+        while not self._inside():
+            found = self._directly(stop)
+            if found.kind is ExitKind.MONITOR:
+                return c.Stop.MONITOR, None
+            if found.kind is not ExitKind.KERNEL:
+                return c.Stop.NONE, found
+            if not self._inside():
+                return c.Stop.KERNEL, None
+            stop = processor.stopped
+        assert stop is not None  # noqa: S101  (inside is only where a stretch has led)
+        return self._settle(stop)
+
+    def _inside(self) -> bool:
+        """Does the processor stand in translated code?"""
+        registers = self._core.registers
+        return bool(registers.eip >= self.BASE and registers.hflags & 3 == 1)
+
+    def _directly(self, stop: int | None) -> Exit:
+        processor = self._processor
+        self._cells[c.TC_FREE] = 0
+        try:
+            return processor.run(min(processor._goal, processor.advanced), self._pause, stop, self._inside)
+        finally:
+            self._cells[c.TC_FREE] = 1
+
+    def _settle(self, stop: int) -> tuple[int, Exit | None]:
+        """Translated code was stopped."""
+        processor, cells = self._processor, self._cells
         while stop == c.Stop.PARTIAL:
             ended = self._prefix(processor._goal - cells[c.CLOCK])
             processor._set_deadline()
@@ -207,14 +285,15 @@ class TranslatedCode:
                 if cells[c.CLOCK] >= processor._goal:
                     stop = c.Stop.DEADLINE
                     break
-                stop = self._stretch()
-            else:
-                stop = ended
+                ended = self._stretch()
+            if not self._inside():
+                return self._ended(ended)
+            stop = ended
         self._leave(stop)
         processor._raise_failure()
         due = cells[c.CLOCK] >= processor._goal  # what asks for the monitor comes after the deadline
         if stop in BETWEEN or due:  # the other engine stops when it has fetched what comes next
-            translated.code_page(self._cells, self._core.registers.linear_eip)
+            translated.code_page(cells, self._core.registers.linear_eip)
         if stop in TRANSLATOR_STOPS:
             return stop, Exit(ExitKind.DEADLINE) if due else None
         return stop, exit_for(self._core, stop)
@@ -282,14 +361,6 @@ class TranslatedCode:
             self._cells[c.TC_OPEN] = 0
             self._processor.flush_tlb()
         return None if found.kind is ExitKind.DEADLINE else found
-
-    def run_directly(self, deadline: int, pause: int) -> Exit:
-        """Run a program of the guest (CPL 3) straight on the processor, until something is not its own."""
-        self._cells[c.TC_FREE] = 0
-        try:
-            return self._processor.run(deadline, pause)
-        finally:
-            self._cells[c.TC_FREE] = 1
 
     def release_written(self) -> bool:
         """The frame about to be stored to holds translated code no more; does the instruction lie in it?"""

@@ -6,6 +6,7 @@ the register, and what it wrote there goes to the device.
 
 from labkit.vm.machine.exit import Exit
 from labkit.vm.machine.machine import Machine
+from labkit.vm.machine.page_step import step_with_page
 
 __all__ = ["emulate"]
 
@@ -82,7 +83,7 @@ def _with_page(machine: Machine, found: Exit) -> Exit | None:
     page[at : at + 4] = _load(machine, physical).to_bytes(4, "little")
     clock = processor.clock
     processor.flush_tlb()  # it may know the page as one of held registers
-    ended, after = processor.step_with_page(physical, bytes(page))
+    ended, after = step_with_page(processor, physical, bytes(page))
     if after is not None and processor.clock != clock:
         places = [place for place in range(0, PAGE, 4) if after[place : place + 4] != page[place : place + 4]]
         for place in places or [at]:

@@ -46,7 +46,7 @@ from labkit.vm.machine.probes.translated import ahead, settle_translated
 __all__ = [
     "CROSSING_BITS", "TABLE_ENTRIES", "accept", "block_bytes", "block_hook", "block_hook_again",
     "block_hook_replacing", "block_info", "count_block", "end_flush", "exact_clock",
-    "finish_flush", "settle", "settle_software", "wide",
+    "finish_flush", "known_info", "settle", "settle_software", "wide",
 ]  # fmt: skip
 
 U = np.uint64
@@ -371,16 +371,23 @@ def block_hook(_engine, linear, size32, a):  # type: ignore[no-untyped-def]
     count_block(a, linear, size, block_info(a, linear, size))
 
 
+@njit(inlining="always")
+def known_info(a, linear, size):  # type: ignore[no-untyped-def]
+    """As `block_info` of a block that the table has; else 0."""
+    page, offset = U(_page(a, linear)), linear & U(0xFFF)
+    entry = load64(_slot(a, page, offset))
+    return entry & INFO if entry >> U(24) == _tag(a, page, offset, size) and offset + size <= PAGE else U(0)
+
+
 @cfunc(types.int64(types.voidptr, types.uint64, types.uint32, CELLS_POINTER, types.uint64))
 def block_hook_replacing(_engine, linear, size32, a, back):  # type: ignore[no-untyped-def]
     """The same, called by way of call_site.py: a block that is known already counts itself from now on."""
     linear, size = linear & MASK32, U(size32)
-    page, offset = U(_page(a, linear)), linear & U(0xFFF)
-    entry = load64(_slot(a, page, offset))
-    if entry >> U(24) == _tag(a, page, offset, size) and offset + size <= PAGE:
-        if replace_call(a, back, linear, size, entry & INFO):
+    info = known_info(a, linear, size)
+    if info:
+        if replace_call(a, back, linear, size, info):
             return REPLACED
-        count_block(a, linear, size, entry & INFO)
+        count_block(a, linear, size, info)
         return 0
     count_block(a, linear, size, _slow_info(a, linear, size))
     return 0

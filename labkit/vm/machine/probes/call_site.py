@@ -87,9 +87,12 @@ def unfold(a):  # type: ignore[no-untyped-def]
     site = a[c.SITE]
     if site:
         at = a[c.SITES] + (site << U(4))
+        a[c.SITE] = a[c.TC_SIZE] = U(0)
+        if a[c.TC_MEMORY] and load32(at) >= c.TC_BASE:
+            a[c.TC_BLOCK], a[c.TC_SIZE] = U(load32(at)), U(load32(at + U(4)))
+            return
         a[c.BLOCK], a[c.BLOCK_SIZE] = U(load32(at)), U(load32(at + U(4)))
         a[c.BLOCK_INFO] = load64(at + U(8))
-        a[c.SITE] = U(0)
 
 
 @njit()

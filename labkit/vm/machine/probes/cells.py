@@ -169,12 +169,16 @@ TC_RETURNS = 163
 TC_INDIRECT = 164
 TC_FLAG_CHANGES = 165
 TC_SEGMENT_LOADS = 166
+TC_SWITCHES = 168  # from a program to the kernel or back without the monitor
+TC_PRIVILEGED = 169  # privileged instructions done by the dispatcher
+FLUSH_FUNCTION = 170  # tlb_flush_page, where Unicorn's library offers it
 TC_FOLLOWED = 167  # jumps through the dispatcher to code that was translated already
 
 TC_BASE, TC_BYTES = 0xFFC00000, 4 << 20
 TC_INSIDE = 1  # in the middle of a guest instruction: nothing may stop here
 TC_REPEATS = 2  # a repeated string instruction
 TC_CROSSES = 4  # the guest's block lies on two pages
+TC_CHECK = 8  # where a page is come to: does it still lead to the frame it was translated from?
 
 # --- a port that is polled (traps.py): its value is known for a while
 POLLED_PORT = 131  # + 1, 0 = none

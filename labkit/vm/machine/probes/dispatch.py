@@ -3,6 +3,7 @@
     JUMP     to code that has just been translated: the jump before it is linked to it, and comes here no more
     RETURN   pop the guest's return address, look up its translation
     GO, CALL a jump or call through a register or memory
+    INVLPG ... SYSEXIT   privileged instructions, see privileged.py
     CLI STI POPF  on the guest's own interrupt flag, which lies in EFLAGS.IF (CPL 1 > IOPL protects it)
     PAUSE    nothing: what follows begins a block of its own
     CALLOUT  everything else, and all that does not go smoothly here, is the monitor's: CPL 0 or emulation
@@ -11,9 +12,11 @@ An operation that fails has changed nothing.
 """
 
 import numpy as np
+from unicorn import unicorn_const
 
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
+from labkit.vm.machine.probes.call_site import unfold
 from labkit.vm.machine.probes.compiled import cfunc, njit, types
 from labkit.vm.machine.probes.flags import mend_flags
 from labkit.vm.machine.probes.intrinsics import (
@@ -24,24 +27,36 @@ from labkit.vm.machine.probes.intrinsics import (
     store32,
     store64,
 )
-from labkit.vm.machine.probes.tlb import lookup
-from labkit.vm.machine.probes.translated import settle_translated
+from labkit.vm.machine.probes.privileged import (
+    flush_page,
+    interrupt_return,
+    load_segment,
+    read_control,
+    segment_operand,
+    set_space,
+    system_exit,
+)
+from labkit.vm.machine.probes.translated import (
+    HASH_BITS,
+    NOWHERE,
+    find,
+    is_seen,
+    kernel_word,
+    settle_translated,
+)
 from labkit.vm.machine.probes.traps import note_exception
-from labkit.vm.machine.probes.walk import WALK_FAULT, WALK_WRITE, mark_dirty
 
 __all__ = [
-    "CALLOUT", "CALL_MEMORY", "CALL_REGISTER", "CLI", "GO_MEMORY", "GO_REGISTER", "HASH_BITS", "JUMP",
-    "NO_REGISTER", "PAUSE", "POPF", "RETURN", "STI", "dispatch_hook",
+    "CALLOUT", "CALL_MEMORY", "CALL_REGISTER", "CLI", "FROM_CONTROL", "GO_MEMORY", "GO_REGISTER", "HASH_BITS",
+    "INVLPG", "IRET", "JUMP", "NO_REGISTER", "PAUSE", "POPF", "POP_SEGMENT", "RETURN", "SEGMENT_MEMORY",
+    "SEGMENT_REGISTER", "STI", "SYSEXIT", "TO_CR3", "dispatch_hook",
 ]  # fmt: skip
 
 U = np.uint64
 CELLS_POINTER = types.CPointer(types.uint64)
-MASK32, PAGE_MASK = U(0xFFFFFFFF), U(0xFFFFF000)
+MASK32 = U(0xFFFFFFFF)
 BASE = U(c.TC_BASE)
-NOWHERE = U(1 << 63)
-HASH_BITS = 18
-HASH_MASK = U((1 << HASH_BITS) - 1)
-REMOVE_CODE = np.uint32(1 << 30 | 2 << 26 | 9)  # UC_CTL_TB_REMOVE_CACHE, checked in translated_code.py
+REMOVE_CODE = np.uint32(1 << 30 | 2 << 26 | unicorn_const.UC_CTL_TB_REMOVE_CACHE)
 CPL, INHIBIT, SS32 = np.uint32(3), np.uint32(8), np.uint32(0x20)
 IF, IOPL = np.uint32(0x200), np.uint32(0x3000)
 RARE = np.uint32(0x34100)  # TF NT RF VM: not in the translation cache
@@ -52,26 +67,8 @@ NO_REGISTER = 0xFF
 # what an INT3 stands for
 (
     CALLOUT, JUMP, RETURN, GO_REGISTER, CALL_REGISTER, GO_MEMORY, CALL_MEMORY, CLI, STI, POPF, PAUSE,
-) = range(11)  # fmt: skip
-
-
-@njit()
-def _host(a, linear, write):  # type: ignore[no-untyped-def]
-    """Host address of an aligned-enough word of guest RAM that the kernel may reach; NOWHERE otherwise."""
-    linear &= MASK32
-    if linear >= BASE or (linear & U(0xFFF)) > U(0xFFC):
-        return NOWHERE
-    found = lookup(a, linear & PAGE_MASK, write, False, False)
-    page = found & U(0x0000FFFFFFFFF000)
-    if found & U(WALK_FAULT) or page >= a[c.RAM_SIZE]:
-        return NOWHERE
-    if write:
-        frame = page >> U(12)
-        state = load8(a[c.FRAMES] + frame)
-        if state & (c.FRAME_CODE | c.FRAME_MIXED | c.FRAME_ROM) or not found & U(WALK_WRITE):
-            return NOWHERE
-        mark_dirty(a, frame)
-    return a[c.RAM] + (page | (linear & U(0xFFF)))
+    INVLPG, TO_CR3, FROM_CONTROL, SEGMENT_REGISTER, SEGMENT_MEMORY, POP_SEGMENT, IRET, SYSEXIT,
+) = range(19)  # fmt: skip
 
 
 @njit()
@@ -83,7 +80,7 @@ def _address(a, argument):  # type: ignore[no-untyped-def]
     if base < 8:
         value += U(load32(env + (U(base) << U(3))))
     if index < 8:
-        value += U(load32(env + (U(index) << U(3)))) << U(load8(argument + U(2)))
+        value += U(load32(env + (U(index) << U(3)))) << U(load8(argument + U(2)) & np.uint8(3))
     value &= MASK32
     segment = env + U(layout.SEGMENTS + 8) + U(24) * U(load8(argument + U(3)))
     return (value + U(load32(segment))) & MASK32
@@ -93,15 +90,6 @@ def _address(a, argument):  # type: ignore[no-untyped-def]
 def _top(a, offset):  # type: ignore[no-untyped-def]
     env = a[c.ENV]
     return (U(load32(env + U(ESP))) + offset + U(load32(env + U(SS_BASE)))) & MASK32
-
-
-@njit()
-def _lookup(a, guest):  # type: ignore[no-untyped-def]
-    """Place of the translation, 0 for none."""
-    slot = ((guest ^ (guest >> U(HASH_BITS))) & HASH_MASK) << U(2)
-    if U(load32(a[c.TC_KEYS] + slot)) != guest:
-        return U(0)
-    return U(load32(a[c.TC_VALUES] + slot))
 
 
 @njit()
@@ -123,12 +111,17 @@ def _retire(a):  # type: ignore[no-untyped-def]
 def _jump(a, place, argument):  # type: ignore[no-untyped-def]
     """The jump before this stub: link it, if there is something to link it to."""
     target = U(load32(argument + U(4)))
-    found = _lookup(a, target)
+    found = find(a, target)
     if not found:
         a[c.TC_SIZE] = U(0)
         _leave(a, c.Stop.MISSING, target)
         return
     site = U(load32(argument))
+    if U(load32(a[c.TC_GUEST] + (site << U(2)))) >> U(12) != target >> U(12):  # by way of what checks the page
+        if not load8(a[c.TC_FLAGS] + found - U(5)) & c.TC_CHECK or not is_seen(a, target >> U(12)):
+            _go(a, target)
+            return
+        found -= U(5)
     store32(a[c.TC_MEMORY] + site, np.uint32((found - site - U(4)) & MASK32))
     call_control(a[c.CONTROL_FUNCTION], a[c.ENGINE], REMOVE_CODE, BASE + site, BASE + site + U(4))
     a[c.TC_LINKS] += U(1)
@@ -139,8 +132,8 @@ def _jump(a, place, argument):  # type: ignore[no-untyped-def]
 def _go(a, target):  # type: ignore[no-untyped-def]
     """The operation has retired and goes on at a guest address."""
     _retire(a)
-    found = _lookup(a, target)
-    if found:
+    found = find(a, target)
+    if found and is_seen(a, target >> U(12)):
         a[c.TC_FOLLOWED] += U(1)
         store64(a[c.ENV] + U(layout.EIP), BASE + found)
         return
@@ -155,7 +148,7 @@ def _target(a, operation, argument):  # type: ignore[no-untyped-def]
     if operation in (GO_REGISTER, CALL_REGISTER):
         return U(load32(env + (U(load8(argument)) << U(3))))
     from_stack = operation == RETURN
-    at = _host(a, _top(a, U(0)) if from_stack else _address(a, argument), False)
+    at = kernel_word(a, _top(a, U(0)) if from_stack else _address(a, argument), False)
     return U(load32(at)) if at != NOWHERE else NOWHERE
 
 
@@ -174,7 +167,7 @@ def _transfer(a, place, operation, argument):  # type: ignore[no-untyped-def]
     else:
         a[c.TC_INDIRECT] += U(1)
     if operation in (CALL_REGISTER, CALL_MEMORY):
-        at = _host(a, _top(a, U(0xFFFFFFFC)), True)
+        at = kernel_word(a, _top(a, U(0xFFFFFFFC)), True)
         if at == NOWHERE or not load32(env + U(layout.HFLAGS)) & SS32:
             return False
         store32(
@@ -183,6 +176,15 @@ def _transfer(a, place, operation, argument):  # type: ignore[no-untyped-def]
         store64(env + U(ESP), (U(load32(env + U(ESP))) - U(4)) & MASK32)
     _go(a, target)
     return True
+
+
+@njit()
+def _enabled(a):  # type: ignore[no-untyped-def]
+    """IF may be set from now on, or a program goes on: what was left alone meanwhile is to be looked at."""
+    if a[c.INTR]:
+        a[c.ATTENTION] |= U(c.ATTENTION_INTR)
+    if a[c.ATTENTION]:
+        a[c.LIMIT] = U(0)
 
 
 @njit()
@@ -197,20 +199,77 @@ def _change_flags(a, operation):  # type: ignore[no-untyped-def]
     elif operation == STI:
         store32(at, eflags | IF)
         store32(hidden, load32(hidden) ^ INHIBIT)
+        _enabled(a)
     else:  # POPF itself follows: it sets the other flags
-        where = _host(a, _top(a, U(0)), False)
+        where = kernel_word(a, _top(a, U(0)), False)
         if where == NOWHERE or not load32(hidden) & SS32:
             return False
         value = load32(where)
         if (value | eflags) & RARE:
             return False
         store32(at, (eflags & ~(IF | IOPL)) | (value & (IF | IOPL)))
+        _enabled(a)
     a[c.TC_FLAG_CHANGES] += U(1)
     return True
 
 
 @njit()
+def _leave_kernel(a, target):  # type: ignore[no-untyped-def]
+    """An IRET or SYSEXIT has been done, except that EIP is to be set."""
+    _enabled(a)
+    if target & U(1 << 32):
+        a[c.TC_SIZE] = a[c.BLOCK_SIZE] = a[c.BLOCK_INFO] = U(0)
+        a[c.TC_SWITCHES] += U(1)
+        store64(a[c.ENV] + U(layout.EIP), target & MASK32)
+    else:
+        _go(a, target)
+
+
+@njit()
+def _load(a, operation, argument):  # type: ignore[no-untyped-def]
+    """MOV and POP to a segment register; False when the monitor must do it."""
+    env = a[c.ENV]
+    if operation == SEGMENT_REGISTER:
+        selector = load32(env + (U(load8(argument)) << U(3)))
+        return load_segment(a, load8(argument + U(1)), selector & np.uint32(0xFFFF))
+    pop = operation == POP_SEGMENT
+    at = kernel_word(a, _top(a, U(0)) if pop else _address(a, argument), False)
+    if at == NOWHERE or (pop and not load32(env + U(layout.HFLAGS)) & SS32):
+        return False
+    if not pop:
+        return load_segment(a, segment_operand(argument), load32(at) & np.uint32(0xFFFF))
+    if not load_segment(a, load8(argument), load32(at) & np.uint32(0xFFFF)):
+        return False
+    store64(env + U(ESP), (U(load32(env + U(ESP))) + U(4)) & MASK32)
+    return True
+
+
+@njit(inlining="never")
+def _privileged(a, operation, argument):  # type: ignore[no-untyped-def]
+    """What privileged.py does; False when the monitor must do it."""
+    if operation == INVLPG:
+        flush_page(a, _address(a, argument))
+    elif operation == TO_CR3:
+        set_space(a, load8(argument))
+    elif operation == FROM_CONTROL:
+        read_control(a, load8(argument), load8(argument + U(1)))
+    elif operation in (IRET, SYSEXIT):
+        target = interrupt_return(a) if operation == IRET else system_exit(a)
+        if target == NOWHERE:
+            return False
+        a[c.TC_PRIVILEGED] += U(1)
+        _leave_kernel(a, target)
+        return True
+    elif not _load(a, operation, argument):
+        return False
+    a[c.TC_PRIVILEGED] += U(1)
+    _retire(a)
+    return True
+
+
+@njit()
 def _dispatch(a, place):  # type: ignore[no-untyped-def]
+    unfold(a)
     operation = load8(a[c.TC_OPERATIONS] + place)
     argument = a[c.TC_ARGUMENTS] + (place << U(3))
     done = False
@@ -225,6 +284,8 @@ def _dispatch(a, place):  # type: ignore[no-untyped-def]
         done = a[c.CLOCK] < a[c.DEADLINE] and _change_flags(a, operation)
     elif CLI <= operation <= STI:
         done = _change_flags(a, operation)
+    elif operation >= INVLPG:
+        done = _privileged(a, operation, argument)
     if not done:
         store64(a[c.ENV] + U(layout.EIP), BASE + place)
         settle_translated(a, BASE + place)

@@ -83,6 +83,14 @@ class Emulator:
         """Host address of `uc_ctl`, with which a compiled hook forgets translated code."""
         return int(ctypes.cast(uclib.uc_ctl, ctypes.c_void_p).value or 0)
 
+    @property
+    def flush_page_function(self) -> int:
+        """Host address of QEMU's `tlb_flush_page`, which its library exports; 0 where it does not."""
+        try:
+            return int(ctypes.cast(uclib["tlb_flush_page_x86_64"], ctypes.c_void_p).value or 0)
+        except AttributeError:
+            return 0
+
     def map(self, physical: int, size: int, host: int) -> None:
         """Let host memory be guest-physical memory."""
         self._uc.mem_map_ptr(physical, size, UC_PROT_ALL, host)

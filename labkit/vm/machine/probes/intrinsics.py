@@ -9,7 +9,7 @@ from typing import Any
 from labkit.vm.machine.probes.compiled import intrinsic, ir, types
 
 __all__ = [
-    "call_control", "call_in", "call_leave", "call_load", "call_restore", "call_stop", "call_store",
+    "call_control", "call_flush", "call_in", "call_leave", "call_load", "call_restore", "call_stop", "call_store",
     "load8", "load16", "load32", "load64", "store8", "store16", "store32", "store64",
 ]  # fmt: skip
 
@@ -78,6 +78,18 @@ def call_in(_context: Any, function: Any, engine: Any, port: Any, size: Any) -> 
         return builder.call(builder.inttoptr(args[0], pointer), [*args[1:], U64(0)])
 
     return types.uint32(types.uint64, types.uint64, types.uint32, types.int32), codegen
+
+
+@intrinsic
+def call_flush(_context: Any, function: Any, cpu: Any, linear: Any) -> Any:
+    """Call `void tlb_flush_page(CPUState *cpu, uint64_t linear)`."""
+
+    def codegen(ctx: Any, builder: Any, _sig: Any, args: Any) -> Any:
+        pointer = ir.FunctionType(ir.VoidType(), [U64, U64]).as_pointer()
+        builder.call(builder.inttoptr(args[0], pointer), args[1:])
+        return ctx.get_dummy_value()
+
+    return types.void(types.uint64, types.uint64, types.uint64), codegen
 
 
 @intrinsic

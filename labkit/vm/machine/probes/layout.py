@@ -6,7 +6,7 @@ registers and searching for it; every field used is then checked by writing it t
 so that another version or build is refused rather than corrupted.
 
     CPUX86State (Unicorn 2.1.4, target x86-64, which also runs 32-bit code)
-       0 regs[16] u64     128 eip      136 eflags     152 cc_src    168 cc_op    176 hflags
+       0 regs[16] u64     128 eip      136 eflags     152 cc_src    168 cc_op    172 df    176 hflags
      184 segs[6] {selector u32, pad, base u64, limit u32, flags u32}   ES CS SS DS FS GS
      328 ldt   352 tr   376 gdt   400 idt   424 cr[5] u64   592 efer   4800 sysenter_cs, _esp, _eip
      from the end: -184 error_code  -180 exception_is_int  -168 dr[8]  -72 old_exception
@@ -26,7 +26,7 @@ __all__ = ["SUPPORTED", "WINDOW", "Layout", "LayoutError", "SafeReader", "find_l
 
 SUPPORTED = "2.1.4"
 
-EIP, EFLAGS, CC_SRC, CC_OP, HFLAGS, SEGMENTS, CONTROL, EFER = 128, 136, 152, 168, 176, 184, 424, 592
+EIP, EFLAGS, CC_SRC, CC_OP, DF, HFLAGS, SEGMENTS, CONTROL, EFER = 128, 136, 152, 168, 172, 176, 184, 424, 592
 GDT_BASE, GDT_LIMIT, LDT_BASE, LDT_LIMIT, TR_BASE, TR_LIMIT = 384, 392, 336, 344, 360, 368
 CS_BASE = SEGMENTS + 24 + 8
 CR0, CR2, CR3, CR4 = CONTROL, CONTROL + 16, CONTROL + 24, CONTROL + 32

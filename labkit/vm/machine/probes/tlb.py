@@ -39,7 +39,7 @@ from labkit.vm.machine.probes.walk import (
     translate,
 )
 
-__all__ = ["drop_faulted", "flushed", "forget", "load", "look", "lookup", "peek", "save"]
+__all__ = ["drop_faulted", "drop_page", "flushed", "forget", "load", "look", "lookup", "peek", "save"]
 
 U = np.uint64
 PG, WP, PAE = np.uint32(0x80000000), np.uint32(0x10000), np.uint32(0x20)
@@ -191,6 +191,12 @@ def flushed(a, p):  # type: ignore[no-untyped-def]
     if address == UNKNOWN:
         forget(a)
         return True
+    return drop_page(a, address)
+
+
+@njit()
+def drop_page(a, address):  # type: ignore[no-untyped-def]
+    """INVLPG of an address; True when Unicorn must forget a large page for it."""
     if a[c.TLB]:  # a machine with another protection unit has none of ours
         _drop_piece_or_page(a, address >> U(12))
     return load8(a[c.LARGE] + (address >> U(21))) != 0

@@ -12,17 +12,26 @@ The clock of any stretch of it is a difference of two sums, however Unicorn cuts
 import numpy as np
 
 from labkit.vm.machine.probes import cells as c
+from labkit.vm.machine.probes import layout
+from labkit.vm.machine.probes.call_site import unfold
 from labkit.vm.machine.probes.compiled import entry, njit
-from labkit.vm.machine.probes.intrinsics import load8, load32, load64, store8, store32
+from labkit.vm.machine.probes.intrinsics import load8, load32, load64, store8, store32, store64
 from labkit.vm.machine.probes.tlb import lookup
-from labkit.vm.machine.probes.walk import WALK_FAULT
+from labkit.vm.machine.probes.walk import WALK_FAULT, WALK_WRITE, mark_dirty
 
-__all__ = ["ahead", "code_page", "forget_seen", "is_seen", "settle_translated"]
+__all__ = [
+    "HASH_BITS", "NOWHERE", "ahead", "code_page", "enter", "find", "forget_page", "forget_seen", "hook_place",
+    "is_seen", "kernel_word", "page_seen", "settle_translated",
+]  # fmt: skip
 
 U = np.uint64
 MASK32 = U(0xFFFFFFFF)
 PAGE_MASK = U(0xFFFFF000)
 BASE = U(c.TC_BASE)
+NOWHERE = U(1 << 63)
+HASH_BITS = 18
+HASH_MASK = U((1 << HASH_BITS) - 1)
+CPL = np.uint32(3)
 
 
 @njit()
@@ -69,9 +78,81 @@ def is_seen(a, page):  # type: ignore[no-untyped-def]
     return True
 
 
+@entry("i64(cells, u64)")
+def page_seen(a, page):  # type: ignore[no-untyped-def]
+    """`is_seen` for Python."""
+    return np.int64(is_seen(a, page))
+
+
 @entry("void(cells)")
 def forget_seen(a):  # type: ignore[no-untyped-def]
     """The guest has changed its translations of addresses."""
     for i in range(a[c.TC_SEEN_COUNT]):
         store8(a[c.TC_SEEN] + U(load32(a[c.TC_SEEN_LIST] + (U(i) << U(2)))), np.uint8(0))
     a[c.TC_SEEN_COUNT] = U(0)
+
+
+@njit()
+def forget_page(a, page):  # type: ignore[no-untyped-def]
+    """... of one linear page."""
+    store8(a[c.TC_SEEN] + page, np.uint8(0))
+
+
+# --- ways in
+
+
+@njit()
+def find(a, guest):  # type: ignore[no-untyped-def]
+    """Place of the translation of the code at a guest EIP, 0 for none."""
+    slot = ((guest ^ (guest >> U(HASH_BITS))) & HASH_MASK) << U(2)
+    if U(load32(a[c.TC_KEYS] + slot)) != guest:
+        return U(0)
+    return U(load32(a[c.TC_VALUES] + slot))
+
+
+@njit()
+def enter(a, guest, behind):  # type: ignore[no-untyped-def]
+    """The guest's kernel goes on at `guest`, from inside a hook: in its translation, if there is one.
+
+    `behind`: Unicorn adds that to EIP when the hook returns.
+    """
+    if not a[c.TC_MEMORY] or a[c.TC_FREE] or a[c.ALLOW] == U(c.ALLOW_ALL):
+        return
+    place = find(a, guest)
+    if not place or not is_seen(a, guest >> U(12)):
+        return
+    unfold(a)
+    a[c.TC_BLOCK] = a[c.TC_SIZE] = a[c.BLOCK_SIZE] = U(0)
+    a[c.TC_SWITCHES] += U(1)
+    env = a[c.ENV]
+    store64(env + U(layout.EIP), (BASE + place - U(behind)) & MASK32)
+    store32(env + U(layout.HFLAGS), (load32(env + U(layout.HFLAGS)) & ~CPL) | np.uint32(1))
+
+
+# --- what the kernel sees
+
+
+@njit()
+def kernel_word(a, linear, write):  # type: ignore[no-untyped-def]
+    """Host address of a word of guest RAM, within a page, that the kernel may reach; NOWHERE otherwise."""
+    linear &= MASK32
+    if linear >= BASE or (linear & U(0xFFF)) > U(0xFFC):
+        return NOWHERE
+    found = lookup(a, linear & PAGE_MASK, write, False, False)
+    page = found & U(0x0000FFFFFFFFF000)
+    if found & U(WALK_FAULT) or page >= a[c.RAM_SIZE]:
+        return NOWHERE
+    if write:
+        frame = page >> U(12)
+        state = load8(a[c.FRAMES] + frame)
+        if state & (c.FRAME_CODE | c.FRAME_MIXED | c.FRAME_ROM) or not found & U(WALK_WRITE):
+            return NOWHERE
+        mark_dirty(a, frame)
+    return a[c.RAM] + (page | (linear & U(0xFFF)))
+
+
+@entry("u64(cells)")
+def hook_place(a):  # type: ignore[no-untyped-def]
+    """Inside a hook: branches of the current block that are counted but to come << 32 | the guest's EIP."""
+    eip = U(load32(a[c.ENV] + U(layout.EIP)))
+    return (ahead(a, eip) & ~MASK32) | U(load32(a[c.TC_GUEST] + ((eip - BASE) << U(2))))

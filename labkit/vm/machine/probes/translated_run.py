@@ -13,14 +13,18 @@ import numpy as np
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
 from labkit.vm.machine.probes.answers import CELLS_POINTER, FETCH, grant, refuse
-from labkit.vm.machine.probes.block import block_info, count_block
+from labkit.vm.machine.probes.block import block_info, count_block, known_info
+from labkit.vm.machine.probes.call_site import REPLACED, describe, replace_call, unfold
 from labkit.vm.machine.probes.compiled import cfunc, njit, types
+from labkit.vm.machine.probes.decode import BRANCH
 from labkit.vm.machine.probes.fill import paged_answer
 from labkit.vm.machine.probes.flags import mend_flags
 from labkit.vm.machine.probes.intrinsics import call_stop, load8, load32, load64, store32
 from labkit.vm.machine.probes.translated import is_seen
 
-__all__ = ["translated_block_hook", "translated_fill"]
+__all__ = [
+    "translated_block_hook", "translated_block_hook_again", "translated_block_hook_replacing", "translated_fill",
+]  # fmt: skip
 
 U = np.uint64
 X = 4
@@ -40,6 +44,7 @@ def _stop(a, why):  # type: ignore[no-untyped-def]
 @njit(inlining="never")
 def _attend(a, linear, size, after):  # type: ignore[no-untyped-def]
     """What the fast path found worth a look: True when the processor was stopped before the block."""
+    unfold(a)
     place, env = linear - BASE, a[c.ENV]
     flags = load8(a[c.TC_FLAGS] + place)
     if flags & c.TC_INSIDE:
@@ -49,8 +54,11 @@ def _attend(a, linear, size, after):  # type: ignore[no-untyped-def]
         return _stop(a, c.Stop.DEADLINE)
     if clock >= a[c.PAUSE]:
         return _stop(a, c.Stop.PAUSE)
-    if a[c.INTR] and load32(env + U(layout.EFLAGS)) & IF and not load32(env + U(layout.HFLAGS)) & INHIBIT:
-        return _stop(a, c.Stop.WINDOW)
+    if a[c.INTR]:
+        if not load32(env + U(layout.EFLAGS)) & IF:
+            a[c.ATTENTION] &= ~U(c.ATTENTION_INTR)  # until the dispatcher sets IF
+        elif not load32(env + U(layout.HFLAGS)) & INHIBIT:
+            return _stop(a, c.Stop.WINDOW)
     page = U(load32(a[c.TC_GUEST] + (place << U(2)))) >> U(12)
     if not is_seen(a, page) or (flags & c.TC_CROSSES and not is_seen(a, (page + U(1)) & U(0xFFFFF))):
         return _stop(a, c.Stop.STALE)
@@ -61,13 +69,14 @@ def _attend(a, linear, size, after):  # type: ignore[no-untyped-def]
     if flags & c.TC_REPEATS and a[c.TC_BLOCK] != linear:
         continued = a[c.TC_SIZE] != 0 and a[c.TC_BLOCK] + a[c.TC_SIZE] == linear + size
         a[c.REP_START] = clock - U(1) if continued else clock
+    heeded = a[c.ATTENTION] & ~U(c.ATTENTION_MIXED)  # mixed frames are no matter here, but of programs
+    a[c.LIMIT] = U(0) if heeded else min(a[c.DEADLINE], a[c.PAUSE])
     return False
 
 
-@cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))
-def translated_block_hook(_engine, linear, size32, a):  # type: ignore[no-untyped-def]
-    """UC_HOOK_BLOCK: count the block that is about to run, or stop before it."""
-    linear, size = linear & MASK32, U(size32)
+@njit()
+def _count(a, linear, size):  # type: ignore[no-untyped-def]
+    """Count the block that is about to run, or stop before it."""
     if linear >= BASE and not a[c.TC_FREE]:
         place = linear - BASE
         sums = a[c.TC_SUMS] + (place << U(3))
@@ -76,20 +85,66 @@ def translated_block_hook(_engine, linear, size32, a):  # type: ignore[no-untype
         after = a[c.CLOCK] + (done & MASK32)
         if (
             after >= a[c.LIMIT]
-            or a[c.ATTENTION]
             or load8(a[c.TC_FLAGS] + place)
             or not load8(a[c.TC_SEEN] + page)
         ) and _attend(a, linear, size, after):
             return
         a[c.CLOCK] = after
         a[c.BRANCHES] += done >> U(32)
-        a[c.TC_BLOCK], a[c.TC_SIZE] = linear, size
+        a[c.TC_BLOCK], a[c.TC_SIZE], a[c.SITE] = linear, size, U(0)
         return
+    unfold(a)
     a[c.TC_SIZE] = U(0)
     if not a[c.TC_FREE] and (load32(a[c.ENV] + U(layout.HFLAGS)) & CPL) != CPL:
         _stop(a, c.Stop.KERNEL)
         return
     count_block(a, linear, size, block_info(a, linear, size))
+
+
+@cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))
+def translated_block_hook(_engine, linear, size32, a):  # type: ignore[no-untyped-def]
+    """UC_HOOK_BLOCK: count the block that is about to run, or stop before it."""
+    _count(a, linear & MASK32, U(size32))
+
+
+@njit()
+def _simple(a, linear, size):  # type: ignore[no-untyped-def]
+    """Block info of a block that may count itself; 0 of another.
+
+    In the cache that is one with nothing to be looked at before it, which ends between two instructions of the
+    guest. Its page is looked at where it is come to: TC_CHECK, and in the dispatcher.
+    """
+    if linear < BASE:
+        return known_info(a, linear, size) if (load32(a[c.ENV] + U(layout.HFLAGS)) & CPL) == CPL else U(0)
+    place = linear - BASE
+    if load8(a[c.TC_FLAGS] + place) or load8(a[c.TC_FLAGS] + place + size) & c.TC_INSIDE:
+        return U(0)
+    if not load8(a[c.TC_SEEN] + (U(load32(a[c.TC_GUEST] + (place << U(2)))) >> U(12))):
+        return U(0)
+    sums = a[c.TC_SUMS] + (place << U(3))
+    done = load64(sums + (size << U(3))) - load64(sums)
+    if done >> U(32) > U(1):
+        return U(0)
+    return (done & MASK32) | (U(BRANCH) if done >> U(32) else U(0)) if done & MASK32 < U(128) else U(0)
+
+
+@cfunc(types.int64(types.voidptr, types.uint64, types.uint32, CELLS_POINTER, types.uint64))
+def translated_block_hook_replacing(_engine, linear, size32, a, back):  # type: ignore[no-untyped-def]
+    """The same, called by way of call_site.py: simple blocks count themselves from now on."""
+    linear, size = linear & MASK32, U(size32)
+    if not a[c.TC_FREE]:
+        info = _simple(a, linear, size)
+        if info and replace_call(a, back, linear, size, info):
+            return REPLACED
+    _count(a, linear, size)
+    return 0
+
+
+@cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER, types.uint64))
+def translated_block_hook_again(_engine, _linear, _size, a, back):  # type: ignore[no-untyped-def]
+    """A block that counts itself has found that there is more to do."""
+    at = describe(a, back)
+    _count(a, U(load32(at)), U(load32(at + U(4))))
 
 
 @cfunc(types.uint8(types.voidptr, types.uint64, types.int32, types.uint64, CELLS_POINTER))

@@ -8,6 +8,7 @@ from labkit.vm.machine.probes.block import exact_clock, settle, settle_software
 from labkit.vm.machine.probes.compiled import cfunc, njit, types
 from labkit.vm.machine.probes.flags import mend_flags, note_flags
 from labkit.vm.machine.probes.intrinsics import call_in, call_stop, load32, store32, store64
+from labkit.vm.machine.probes.translated import enter
 
 __all__ = ["exception_hook", "in_hook", "note_exception", "nothing_hook", "rdtsc_hook", "sysenter_hook"]
 
@@ -103,6 +104,7 @@ def sysenter_hook(_engine, a):  # type: ignore[no-untyped-def]
     store64(env + U(layout.EFLAGS), U(eflags))
     store64(env + U(32), U(load32(env + U(layout.SYSENTER_ESP))))
     store64(env + U(layout.EIP), (U(load32(env + U(layout.SYSENTER_EIP))) - U(2)) & MASK32)
+    enter(a, U(load32(env + U(layout.SYSENTER_EIP))), 2)
 
 
 @cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))
