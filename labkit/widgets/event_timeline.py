@@ -20,7 +20,7 @@ LANES = (
     ("devices", "hardware", (EventKind.PORT_IN, EventKind.PORT_OUT, EventKind.DEVICE_READ,
                              EventKind.DEVICE_WRITE, EventKind.ROM_WRITE)),
     ("halts", "dim", (EventKind.HALT,)),
-    ("input and edits", "monitor", (EventKind.INPUT, EventKind.EDIT, EventKind.STOP)),
+    ("input and edits", "monitor", (EventKind.INPUT, EventKind.EDIT, EventKind.STOP, EventKind.FALLBACK)),
 )  # fmt: skip
 WIDTH, LEFT, RIGHT, LANE = 560, 168, 552, 24
 MOST = 4000

@@ -8,7 +8,8 @@ the selectors that the guest sees are its own too (RPL 0 while the processor run
     guest at CPL 0, 32 bits  translated code; what that leaves to the monitor is done with one instruction
                              at CPL 0, or by emulation
     trap flag, breakpoints   one instruction after another
-    anything else            refused, with a reason
+    anything else            (real mode, 16-bit kernel code, levels 1 and 2, code segments with a base) as the
+                             other engine does it, and an event says so
 
 The guest's execution points are those of the other engine: the clock counts the guest's instructions.
 """
@@ -24,6 +25,9 @@ __all__ = ["BinaryTranslator"]
 TF, VM, PROTECTED = 0x100, 0x20000, 1
 CODE_32 = 0x10
 ENABLED_BREAKPOINTS = 0xFF
+OTHER = "as the other engine"
+SLICE = 500
+"""Instructions that code which is not translated runs before it is looked at again."""
 
 
 class BinaryTranslator:
@@ -38,6 +42,7 @@ class BinaryTranslator:
         self._space: tuple[int, ...] = ()
         self._counts = {
             "callouts": 0, "hidden faults": 0, "reflected faults": 0, "mode switches": 0, "single steps": 0,
+            "fallbacks": 0,
         }  # fmt: skip
         self._mode = ""
 
@@ -71,9 +76,9 @@ class BinaryTranslator:
             self._enter("direct")
             reason, ended = self._cache.run_directly(deadline, pause)
             return ended if ended is not None else self._settle(reason)
-        refused = self._refuse()
-        if refused:
-            return Exit(ExitKind.UNSUPPORTED, note=refused)
+        why = self._untranslated()
+        if why:
+            return self._as_the_other(why, deadline, pause)
         space = (registers.cr0, registers.cr3, registers.cr4)
         if space != self._space:
             self._space = space
@@ -120,17 +125,25 @@ class BinaryTranslator:
             self._mode = mode
             self._counts["mode switches"] += 1
 
-    def _refuse(self) -> str:
-        """Why the guest's kernel cannot be translated as it stands; empty if it can."""
+    def _as_the_other(self, why: str, deadline: int, pause: int) -> Exit | None:
+        """What is not translated runs as under the other engine, until it may be something else."""
+        if self._mode != OTHER:
+            self._enter(OTHER)
+            self._counts["fallbacks"] += 1
+            return Exit(ExitKind.FALLBACK, note=why)
+        found = self._cache.run_openly(deadline, min(pause, self._processor.clock + SLICE))
+        self._cache.forget_seen()
+        return None if found.kind is ExitKind.PAUSE and self._processor.clock < pause else found
+
+    def _untranslated(self) -> str:
+        """Why the guest's code is not translated as it stands; empty if it is."""
         registers = self._processor.registers
         if not registers.cr0 & PROTECTED:
-            return "the binary translator does not translate real-mode code: use --engine hw"
+            return "real-mode code is not translated: it runs as under the hw engine"
         if registers.cpl:
-            return (
-                f"the binary translator does not run code at privilege level {registers.cpl}: use --engine hw"
-            )
+            return f"code at privilege level {registers.cpl} is not translated: it runs as under the hw engine"
         if not registers.hflags & CODE_32:
-            return "the binary translator does not translate 16-bit kernel code: use --engine hw"
+            return "16-bit kernel code is not translated: it runs as under the hw engine"
         if registers.segments[CS].base:
-            return "the binary translator does not translate kernel code in a segment with a base: use --engine hw"
+            return "kernel code in a segment with a base is not translated: it runs as under the hw engine"
         return ""

@@ -19,6 +19,7 @@ class ExitKind(StrEnum):
     NOWHERE = "nowhere"  # the next instruction would be fetched where there is no memory
     KERNEL = "kernel"  # the guest's kernel goes on, which this engine translates
     MONITOR = "monitor"  # the next instruction touches the monitor's part of the linear space
+    FALLBACK = "fallback"  # from here on the engine runs the guest as the other engine does; `note` says why
     UNSUPPORTED = "unsupported"  # the engine cannot run this guest correctly; `note` says why
     FAILURE = "failure"  # the engine gave up; never seen so far
 

@@ -23,7 +23,7 @@ from labkit.vm.machine.memory import FRAME_SIZE
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import decode, dispatch, scan, translated, translated_run
 from labkit.vm.machine.probes.call_site import CallSites
-from labkit.vm.machine.processor import Processor
+from labkit.vm.machine.processor import NEVER, Processor
 
 __all__ = ["NO_REGISTER", "SPECIAL", "Operation", "Place", "Reason", "TranslatedCode"]
 
@@ -31,6 +31,7 @@ NO_PAGE = 1 << 62
 HASH_SIZE = 1 << dispatch.HASH_BITS
 HASH_MASK = HASH_SIZE - 1
 SPARE = 64
+LONGEST_INSTRUCTION = 15
 TRANSLATOR_STOPS = (c.Stop.MISSING, c.Stop.CALLOUT, c.Stop.STALE, c.Stop.CODE_WRITE, c.Stop.MONITOR)
 BETWEEN = (c.Stop.DEADLINE, c.Stop.PAUSE, c.Stop.WINDOW)
 NO_REGISTER = dispatch.NO_REGISTER
@@ -256,9 +257,9 @@ class TranslatedCode:
                 return c.Stop.MONITOR, None
             if found.kind is not ExitKind.KERNEL:
                 return c.Stop.NONE, found
-            if not self._inside():
-                return c.Stop.KERNEL, None
             stop = processor.stopped
+            if not self._inside():
+                return c.Stop.CALLOUT if stop == c.Stop.CALLOUT else c.Stop.KERNEL, None
         assert stop is not None  # noqa: S101  (inside is only where a stretch has led)
         return self._settle(stop)
 
@@ -267,11 +268,15 @@ class TranslatedCode:
         registers = self._core.registers
         return bool(registers.eip >= self.BASE and registers.hflags & 3 == 1)
 
+    def _away(self) -> bool:
+        """Is the stretch that has ended no business of the program's?"""
+        return self._inside() or self._cells[c.STOP] == c.Stop.CALLOUT
+
     def _directly(self, stop: int | None) -> Exit:
         processor = self._processor
         self._cells[c.TC_FREE] = 0
         try:
-            return processor.run(min(processor._goal, processor.advanced), self._pause, stop, self._inside)
+            return processor.run(min(processor._goal, processor.advanced), self._pause, stop, self._away)
         finally:
             self._cells[c.TC_FREE] = 1
 
@@ -349,18 +354,27 @@ class TranslatedCode:
         return None if stop == c.Stop.NONE and core.registers.linear_eip == goal else stop
 
     def step(self) -> Exit | None:
-        """Let the processor do one instruction of the guest at the guest's own CPL; an exit if it came to one."""
-        found = self._processor.run(self._cells[c.CLOCK] + 1)
-        if found.kind is not ExitKind.MONITOR:
-            return None if found.kind is ExitKind.DEADLINE else found
-        self._processor.flush_tlb()
+        """Let the processor do one instruction of the guest at the guest's own CPL; an exit if it came to one.
+
+        One that lies at the cache's addresses, or touches them, finds there what the guest has there.
+        """
+        found = Exit(ExitKind.MONITOR)
+        if self._core.registers.linear_eip < self.BASE - LONGEST_INSTRUCTION:  # levels 0 and 1 have one TLB
+            found = self._processor.run(self._cells[c.CLOCK] + 1)
+        if found.kind is ExitKind.MONITOR:
+            found = self.run_openly(self._cells[c.CLOCK] + 1, NEVER)
+        return None if found.kind is ExitKind.DEADLINE else found
+
+    def run_openly(self, deadline: int, pause: int) -> Exit:
+        """Run any code as the other engine does; the top of the linear space is the guest's own meanwhile."""
+        processor = self._processor
+        processor.flush_tlb()
         self._cells[c.TC_OPEN] = 1
         try:
-            found = self._processor.run(self._cells[c.CLOCK] + 1)
+            return processor.run(deadline, pause)
         finally:
             self._cells[c.TC_OPEN] = 0
-            self._processor.flush_tlb()
-        return None if found.kind is ExitKind.DEADLINE else found
+            processor.flush_tlb()
 
     def release_written(self) -> bool:
         """The frame about to be stored to holds translated code no more; does the instruction lie in it?"""

@@ -36,6 +36,7 @@ class EventKind(StrEnum):
     DEVICE_WRITE = "device write"
     ROM_WRITE = "rom write"
     HALT = "halt"
+    FALLBACK = "fallback"  # a binary translator runs the guest as the other engine does, for a while
     INPUT = "input"
     EDIT = "edit"
     STOP = "stop"

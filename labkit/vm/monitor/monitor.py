@@ -248,6 +248,8 @@ class Monitor:
         elif kind is ExitKind.NOWHERE:
             where = f"the guest jumped to {found.physical:08x}, where there is no memory"
             return self._end(StopReason.NOWHERE, where)
+        elif kind is ExitKind.FALLBACK:
+            self._emit(EventKind.FALLBACK, note=found.note)
         elif kind is ExitKind.UNSUPPORTED:
             return self._end(StopReason.UNSUPPORTED, found.note)
         elif kind is ExitKind.FAILURE:

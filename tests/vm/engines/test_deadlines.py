@@ -16,7 +16,7 @@ INTERRUPTS = (
 
 
 def test_an_interrupt_that_a_port_access_has_set_up(both) -> None:
-    # sti; L: mov cr3, eax (the monitor's); inc ebx; jmp L        the handler halts
-    ran = both(INTERRUPTS + b"\x31\xc0\xfb\x0f\x22\xd8\x43\xeb\xfa")
+    # sti; L: clts (the monitor's); inc ebx; jmp L        the handler halts
+    ran = both(INTERRUPTS + b"\x31\xc0\xfb\x0f\x06\x43\xeb\xfb")
     assert ran.bt.vector == 0x20
     assert ran.engine.counts["callouts"] > 500

@@ -8,7 +8,7 @@ from labkit.vm.machine import Machine
 from labkit.vm.machine.boot import BootImage
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.trace import Tracer
-from labkit.vm.monitor import Monitor, StopReason
+from labkit.vm.monitor import Monitor
 
 MEMORY = 16 << 20
 
@@ -73,14 +73,6 @@ def test_a_deadline_before_what_the_monitor_does() -> None:
         bt.run(step)
         assert hw.machine.point == bt.machine.point
         assert hw.machine.registers == bt.machine.registers
-
-
-def test_what_cannot_be_translated_is_refused_with_a_reason() -> None:
-    bt = made(guests.boot("hello", memory=MEMORY), "bt")
-    bt.machine.processor.registers.hflags &= ~0x10  # 16-bit code
-    stop = bt.run(100)
-    assert stop.reason is StopReason.UNSUPPORTED
-    assert "16-bit" in stop.message
 
 
 def test_blocks_that_count_themselves_end_with_the_other_engine() -> None:

@@ -42,9 +42,9 @@ CPL, INHIBIT, CS32, SS32, ADDSEG = U32(3), U32(8), U32(0x10), U32(0x20), U32(0x4
 PRESENT, S, CODE, CONFORMING, WRITABLE, ACCESSED, BIG = (U32(1 << bit) for bit in (15, 12, 11, 10, 9, 8, 22))
 GRANULAR = U32(1 << 23)
 STATUS = U32(0x8D5)
-RARE = U32(0x34100)  # TF NT RF VM
-RETURNED = U32(0x100 | 0x200 | 0x3000 | 0x4000 | 0x10000 | 0x40000 | 0x200000)
-"""What IRET changes at CPL 0, but for the status flags: TF IF IOPL NT RF AC ID."""
+RARE, RF = U32(0x24100), U32(0x10000)  # TF NT VM
+RETURNED = U32(0x100 | 0x200 | 0x3000 | 0x4000 | 0x40000 | 0x200000)
+"""What IRET changes at CPL 0, but for the status flags and RF: TF IF IOPL NT AC ID."""
 CC_OP_EFLAGS = U32(1)
 USER_CODE, USER_DATA = U32(0x00C0FB00), U32(0x00C0F300)  # what SYSEXIT loads, flat, DPL 3
 
@@ -189,6 +189,8 @@ def _set_flags(a, value):  # type: ignore[no-untyped-def]
     store64(env + U(layout.CC_SRC), U(value & STATUS))
     store32(env + U(layout.CC_OP), CC_OP_EFLAGS)
     store32(env + U(layout.DF), U32(0xFFFFFFFF) if value & U32(0x400) else U32(1))
+    if value & RF:
+        a[c.RESUME] = a[c.CLOCK] + U(1)
 
 
 @njit()

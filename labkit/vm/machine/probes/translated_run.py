@@ -16,7 +16,7 @@ from labkit.vm.machine.probes.answers import CELLS_POINTER, FETCH, grant, refuse
 from labkit.vm.machine.probes.block import block_info, count_block, known_info
 from labkit.vm.machine.probes.call_site import REPLACED, describe, replace_call, unfold
 from labkit.vm.machine.probes.compiled import cfunc, njit, types
-from labkit.vm.machine.probes.decode import BRANCH
+from labkit.vm.machine.probes.decode import BRANCH, ENABLES
 from labkit.vm.machine.probes.fill import paged_answer
 from labkit.vm.machine.probes.flags import mend_flags
 from labkit.vm.machine.probes.intrinsics import call_stop, load8, load32, load64, store32
@@ -98,7 +98,11 @@ def _count(a, linear, size):  # type: ignore[no-untyped-def]
     if not a[c.TC_FREE] and (load32(a[c.ENV] + U(layout.HFLAGS)) & CPL) != CPL:
         _stop(a, c.Stop.KERNEL)
         return
-    count_block(a, linear, size, block_info(a, linear, size))
+    info = block_info(a, linear, size)
+    if not a[c.TC_FREE] and info & U(BRANCH) and info & U(ENABLES):  # may lead inward, and to the cache's addresses
+        _stop(a, c.Stop.CALLOUT)
+        return
+    count_block(a, linear, size, info)
 
 
 @cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))
