@@ -15,7 +15,7 @@ The head of a translation tells where its code lies, and thereby its end. Betwee
 ones, so that this one is known by all that it says:
 
     start - 192   linear address     64 bits            start - 160   start                64 bits
-    start - 168   size in the guest  16 bits            start - 152   size for the host    64 bits
+    start - 172   size in the guest  16 bits            start - 152   size for the host    64 bits
 """
 
 import numpy as np
@@ -29,7 +29,7 @@ __all__ = ["drop_exit_checks"]
 
 U = np.uint64
 ALIGNMENT = U(63)  # translations begin at multiples of 64
-HEAD_LINEAR, HEAD_SIZE, HEAD_START, HEAD_LENGTH = U(192), U(168), U(160), U(152)
+HEAD_LINEAR, HEAD_SIZE, HEAD_START, HEAD_LENGTH = U(192), U(172), U(160), U(152)
 LARGEST = U(1 << 16)
 CHECK = U(17)
 NOP8, NOP9 = U(0x841F0F), U(0x841F0F66)  # the other bytes are zeros

@@ -1,13 +1,19 @@
 """Exit checks behind loads and stores are taken out of a translation; those behind hooks, and all else, stay."""
 
 import ctypes
+import platform
+import sys
 from typing import Any
 
 import capstone
 import pytest
 
+from labkit.guests import boot
+from labkit.vm.machine import Machine
 from labkit.vm.machine.probes import cells as c
+from labkit.vm.machine.probes.code_buffer import find_code_buffer
 from labkit.vm.machine.probes.exit_checks import drop_exit_checks
+from labkit.vm.monitor import Monitor
 
 ENGINE = 0x5555_1234_5678
 LINEAR, SIZE = 0xC0123456, 27
@@ -52,7 +58,7 @@ class Translation:
         truth = {"linear": LINEAR, "size": SIZE, "start": self.base + START, "length": len(self.code)} | head
         self.put(START, self.code)
         self.put(START - 192, truth["linear"].to_bytes(8, "little"))
-        self.put(START - 168, truth["size"].to_bytes(2, "little"))
+        self.put(START - 172, truth["size"].to_bytes(2, "little"))
         self.put(START - 160, truth["start"].to_bytes(8, "little") + truth["length"].to_bytes(8, "little"))
         drop_exit_checks(self.cells, self.base + START + len(BEFORE), LINEAR, SIZE)
         return ctypes.string_at(self.base + START, len(self.code))
@@ -122,3 +128,15 @@ def test_a_head_that_says_something_else_and_nothing_is_touched(
     translation.check()
     assert translation.dropped(**head) == translation.code
     assert translation.dropped() != translation.code
+
+
+@pytest.mark.skipif(sys.platform != "linux" or platform.machine() != "x86_64", reason="calls stay calls on this host")
+def test_they_are_gone_from_what_unicorn_has_made() -> None:
+    machine = Machine(memory=64 << 20)
+    machine.load(boot("stores", memory=64 << 20))
+    Monitor(machine).run(1_000_000)
+    engine = int(machine.processor.cells[c.ENGINE])
+    code = ctypes.string_at(find_code_buffer(engine), 1 << 18)
+    asked = code.count(b"\x48\xbf" + engine.to_bytes(8, "little") + b"\x33\xf6")
+    gone = code.count(bytes.fromhex("660f1f840000000000 0f1f840000000000"))
+    assert gone > 0, f"{asked} checks, none was taken out"
