@@ -38,7 +38,7 @@ from labkit.vm.machine.probes.segment_access import (
     signed8,
     signed16,
 )
-from labkit.vm.machine.probes.segments import faults
+from labkit.vm.machine.probes.segments import faults, is_plain
 
 __all__ = ["check_hook", "check_instruction"]
 
@@ -302,6 +302,17 @@ def _fetch_faults(a: Any, eip: Any, length: Any) -> Any:
     return eip + U(length) - U(1) > limit and limit != MASK32
 
 
+@njit()
+def _is_safe(env: Any, first: Any) -> Any:
+    """Can this instruction not fault, by its first byte? It has no prefix, transfers nowhere far, and all is plain.
+
+    Most of a block that ends with IRET is such.
+    """
+    if ONE[first] & PREFIX or first == 0x9A or first == 0xCA or first == 0xCB or first == 0xCF or first == 0xFF:
+        return False
+    return is_plain(env, ES) and is_plain(env, CS) and is_plain(env, SS) and is_plain(env, DS)
+
+
 @cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))
 def check_hook(_engine: Any, linear: Any, _size: Any, a: Any) -> Any:
     """UC_HOOK_CODE: stop before an instruction that must fault."""
@@ -315,9 +326,12 @@ def check_hook(_engine: Any, linear: Any, _size: Any, a: Any) -> Any:
         return
     if load32(env + U(layout.EFLAGS)) & VIRTUAL_8086:
         return
+    code = block_bytes(a, linear & MASK32, U(1))
+    if not (a[c.SEGMENT_STATE] & U(c.SEGMENTS_WATCHED)) and _is_safe(env, np.int64(load8(code))):
+        return
     base = U(load32(env + U(layout.CS_BASE)))
     eip = ((linear & MASK32) - base) & MASK32
-    vector = check_instruction(a, block_bytes(a, linear & MASK32, U(1)), eip)
+    vector = check_instruction(a, code, eip)
     if vector == NONE:
         return
     store64(env + U(layout.EIP), eip)
