@@ -41,7 +41,7 @@ def press(lab, *keys: str) -> None:
         lab.page.keyboard.press(key)
 
 
-def test_an_access_by_key_step_by_step_and_back(lab_page):
+def test_an_access_by_key_step_by_step_and_back_and_a_change_of_level(lab_page):
     lab, root = opened(lab_page), ".lkk"
     cells = lab.cell_count()
     row = lab.page.locator(f"{root} .tl tbody tr.on")
@@ -64,11 +64,7 @@ def test_an_access_by_key_step_by_step_and_back(lab_page):
     assert lab.cell_count() == cells
     assert lab.page.evaluate("document.activeElement.closest('.lkk') !== null")
 
-
-def test_a_change_of_level_changes_key_registers_only(lab_page):
-    lab = opened(lab_page)
-    press(lab, "Enter")
-    says(lab, "step 3 of 3")
+    # a change of level: key registers only
     press(lab, "ArrowUp", "Enter")
     says(lab, "step 6 of 6")
     entries = lab.page.locator(".lkk .tl tbody")
@@ -85,7 +81,7 @@ def test_a_change_of_level_changes_key_registers_only(lab_page):
     assert counters["key registers written"].endswith(f"+{changed.count()}")
 
 
-def test_each_bit_tells_its_rule_by_pointer_focus_and_click(lab_page):
+def test_each_bit_tells_its_rule_and_the_path_moves_only_where_motion_is_wanted(lab_page):
     lab = opened(lab_page)
     press(lab, "Enter")
     says(lab, "step 3 of 3")
@@ -107,9 +103,9 @@ def test_each_bit_tells_its_rule_by_pointer_focus_and_click(lab_page):
     lab.page.locator(".lkk .tl tbody tr").first.locator("td").nth(1).click()
     lab.page.wait_for_function("document.querySelector('.lkk .tl tr.on').innerText.includes('program text')")
 
-
-def test_the_path_moves_only_where_motion_is_wanted(lab_page):
-    lab = opened(lab_page)
+    lab.page.locator(".lkk").focus()
+    press(lab, "Home")
+    says(lab, "step 0 of 3")
     moving = "document.querySelector('.lkk .dot').getAnimations({subtree: true})"
     count = """() => {
       window.moved = 0;
