@@ -79,6 +79,7 @@ def test_log_designer_and_divergence(lab_page, theme: str, width: int, tmp_path)
 
     drawing = lab.output(2).locator("svg.lk-svg")
     drawing.get_by_text("≠ differs").wait_for()
+    assert drawing.bounding_box()["width"] >= 540, "its words cannot be read: it should scroll"
     lab.output(0).screenshot(path=tmp_path / f"log-{theme}.png")
     lab.output(1).screenshot(path=tmp_path / f"designer-{theme}.png")
     lab.output(2).screenshot(path=tmp_path / f"divergence-{theme}.png")
