@@ -3,14 +3,17 @@
 import json
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 from labkit.cli import main
 from labkit.vm.replay import trace_parts
 from labkit.vm.replay.expansion_parameters import ExpansionParameters
 from labkit.vm.replay.replayer import Replayer
+from labkit.vm.replay.trace_file import read_memory
 from labkit.vm.replay.trace_parts import GuestRecipe, cut, expand_parts, in_parallel
 from labkit.vm.replay.trace_run import full_trace
 from labkit.vm.replay.trace_source import Replayed
@@ -29,19 +32,41 @@ def test_a_trace_is_read_by_pandas(tmp_path: Path, capsys: pytest.CaptureFixture
     assert labkit("trace", "teaching", "--memory", "8M", "--for", str(COUNT), "-o", str(out), "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert told["instructions"] == COUNT
-    runs, memory = pd.read_parquet(out / "runs"), pd.read_parquet(out / "memory")
+    codes = pd.read_parquet(out / "codes")
+    runs = pd.read_parquet(out / "runs").merge(codes, on=["part", "code"], how="left")
     assert runs["count"].sum() == COUNT
     assert runs["point"].iloc[0] == 0
     assert (runs["point"].iloc[1:].to_numpy() == (runs["point"] + runs["count"]).iloc[:-1].to_numpy()).all()
     batches = list(full_trace(GuestRecipe("teaching", 8 << 20).source(), [Window(0, COUNT)]))
     address = np.concatenate([batch.address for batch in batches])
-    assert np.array_equal(memory["physical"].to_numpy(), address)
+    memory = read_memory(out)
+    assert np.array_equal(memory["physical"], address)
     point = np.concatenate([batch.point[batch.owner] for batch in batches])
-    assert np.array_equal(memory["point"].to_numpy(), point.astype(np.int64))
-    value = memory["value"].to_numpy() | memory["value_high"].to_numpy().astype(np.uint64) << np.uint64(32)
-    assert np.array_equal(value, np.concatenate([batch.value for batch in batches]))
+    assert np.array_equal(memory["point"], point.astype(np.int64))
+    value = np.concatenate([batch.value for batch in batches])
+    assert np.array_equal(memory["value"], value)
+    _others_read_the_same(out, value, runs)
     assert set(pd.read_parquet(out / "events")["kind"]) >= {"port out", "interrupt"}
     assert json.loads((out / "trace.json").read_text())["rows"]["runs"] == len(runs)
+
+
+def _others_read_the_same(out: Path, value: np.ndarray, runs: pd.DataFrame) -> None:
+    """Polars and DuckDB, in the words of trace_file.py."""
+    filled = pl.col("value").forward_fill().over("physical", pl.col("access") & 127)
+    assert np.array_equal(pl.read_parquet(out / "memory/*.parquet").select(filled)["value"].to_numpy(), value)
+    database = duckdb.connect()
+    found = database.sql(
+        "SELECT last_value(value IGNORE NULLS) OVER (PARTITION BY physical, access & 127 ORDER BY file_row_number "
+        f"ROWS UNBOUNDED PRECEDING) AS v FROM read_parquet('{out}/memory/*.parquet', file_row_number = true) "
+        "ORDER BY file_row_number"
+    ).fetchnumpy()["v"]
+    assert np.array_equal(found, value)
+    joined = database.sql(
+        f"SELECT linear, count FROM read_parquet('{out}/runs/*.parquet') "
+        f"JOIN read_parquet('{out}/codes/*.parquet') USING (part, code) ORDER BY point"
+    ).fetchnumpy()
+    for column in ("linear", "count"):
+        assert np.array_equal(joined[column], runs[column].to_numpy())
 
 
 @pytest.mark.slow

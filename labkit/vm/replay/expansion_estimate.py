@@ -19,7 +19,7 @@ from labkit.vm.replay.trace_parts import BRANCHES_ONLY, TRACED, Recipe
 from labkit.vm.replay.trace_run import full_trace
 from labkit.vm.replay.trace_source import Source
 from labkit.vm.replay.trace_spans import Window, merged
-from labkit.vm.replay.trace_tables import tables
+from labkit.vm.replay.trace_tables import Tables
 from labkit.vm.replay.trace_text import CHAMPSIM, text
 
 __all__ = ["Estimate", "Samples", "length", "take"]
@@ -71,12 +71,12 @@ class Samples:
             seen = sum(batch.end - batch.start for batch in self.batches)
         scale = wanted / max(1, seen)
         rows: dict[str, int] = {}
+        made = Tables(parameters.what)
         for batch in chosen:
-            for name, table in tables(batch, parameters.what).items():
+            for name, table in made.of(batch).items():
                 rows[name] = rows.get(name, 0) + len(next(iter(table.values())))
-        memory = bool({"memory", "values"} & parameters.what) or bool(parameters.data)
         before = places[0].start if places and not bound else 0
-        slower = TRACED if memory else BRANCHES_ONLY
+        slower = TRACED if parameters.references else BRANCHES_ONLY
         return Estimate(
             wanted, round(sum(map(len, chosen)) * scale),
             {name: round(count * scale) for name, count in rows.items()},
@@ -147,7 +147,7 @@ def take(
                 tell(clock, end)
         if window.start > here:
             spent, ran = spent + time.perf_counter() - start, ran + window.start - here
-        batches += full_trace(source, [window], values=True)
+        batches += full_trace(source, [window], values=True, linear=True, registers=True, walks=True)
     rate = ran / spent if ran > STEP else DEFAULT_RATE if more is None else more.rate
     return Samples(tuple(batches), end, rate)
 

@@ -1,7 +1,8 @@
 """Expansion parameters: which part of a run's trace is wanted.
 
     where       windows of execution points, of event numbers, around the Nth hits of an address; triggers
-    what        instructions, branches only, memory references, values, events, address spaces
+    what        instructions, branches only, memory references, their values and linear addresses, registers,
+                walks of the page tables, events, address spaces
     whom        privilege levels, ranges of code (linear or physical), of data (physical), address spaces
     how dense   one point in N, or the first so many points of each period
 
@@ -17,8 +18,9 @@ from labkit.vm.replay.trace_batch import KIND_BRANCH, Batch, Column
 
 __all__ = ["EVERYTHING", "WHAT", "ExpansionParameters", "Hits", "TraceError", "parse_hits", "parse_range"]
 
-WHAT = ("instructions", "branches", "memory", "values", "events", "spaces")
-"""`branches` leaves only control transfers; `values` means memory too."""
+WHAT = ("instructions", "branches", "memory", "values", "linear", "registers", "walks", "events", "spaces")
+"""`branches` leaves only control transfers; `values` and `linear` (addresses) mean memory too; `walks` are those of
+the page tables."""
 Range = tuple[int, int]
 
 
@@ -82,6 +84,11 @@ class ExpansionParameters:
         """Is the whole run wanted?"""
         return not (self.windows or self.events or self.hits or self.start_at is not None)
 
+    @property
+    def references(self) -> bool:
+        """Must references be captured?"""
+        return bool(self.what & {"memory", "values", "linear", "walks"}) or bool(self.data)
+
     def document(self) -> dict[str, object]:
         """What differs from everything, for machines."""
         shown = {name: getattr(self, name) for name in self.__slots__}
@@ -100,7 +107,7 @@ class ExpansionParameters:
             nonlocal found
             found = mask if found is None else found & mask
 
-        if "branches" in self.what:
+        if "branches" in self.what and not (batch.kept is not None and bool((batch.kind & KIND_BRANCH).all())):
             keep((batch.kind & KIND_BRANCH) != 0)
         if self.privilege:
             keep(np.isin(batch.cpl, list(self.privilege)))

@@ -3,7 +3,7 @@
 The run cannot be disturbed by it: clock, registers and memory stay the same.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 
@@ -26,14 +26,18 @@ def expand(source: Source, parameters: ExpansionParameters = EVERYTHING) -> Iter
 
 
 def expand_windows(
-    source: Source, wanted: Sequence[Window], parameters: ExpansionParameters
-) -> Iterator[Batch]:
-    """The same with the windows already found."""
-    values = "values" in parameters.what
-    memory = values or "memory" in parameters.what or bool(parameters.data)
-    for batch in full_trace(source, spans(wanted), memory=memory, values=values):
+    source: Source, wanted: Sequence[Window], parameters: ExpansionParameters, *, turns: bool = False
+) -> Generator[Batch]:
+    """The same with the windows already found; `turns` as in `full_trace`."""
+    what, memory = parameters.what, parameters.references
+    alone = "branches" in what and not memory and "registers" not in what
+    captured = full_trace(
+        source, spans(wanted), memory=memory, values="values" in what, branches=alone, linear="linear" in what,
+        registers="registers" in what, walks="walks" in what, turns=turns,
+    )  # fmt: skip
+    for batch in captured:
         shown = project(batch, wanted, parameters)
-        if len(shown) or shown.rows:
+        if len(shown) or shown.rows or (shown.walks is not None and len(shown.walks)):
             yield shown
 
 
@@ -54,4 +58,10 @@ def project(batch: Batch, wanted: Sequence[Window], parameters: ExpansionParamet
         shown = batch.select(np.ones(len(batch), np.bool_) if inside is None else inside, data)
         if parameters.data:  # who asks for references to some place wants the instructions that made them
             shown = shown.select(shown.refs != 0)
+    if shown.walks is not None and not whole:
+        point = shown.walks[:, 0]
+        kept = np.zeros(len(point), np.bool_)
+        for window in wanted:
+            kept |= (point >= window.start) & (point < window.end)
+        shown = shown.with_walks(shown.walks[kept])
     return shown.with_rows(rows if "events" in parameters.what else [])

@@ -1,19 +1,31 @@
 """Trace files: a folder of Parquet tables, each in parts that can be written apart from each other.
 
-    OUT.parquet/runs/00000.parquet       point int64, linear uint32, physical uint32, count int32, cpl uint8
+    OUT.parquet/runs/00000.parquet       part int32, point int64, code uint32
+    OUT.parquet/codes/00000.parquet      part, code, linear uint32, physical uint32, count int32, cpl uint8
     OUT.parquet/branches/...             point, linear, cpl
-    OUT.parquet/memory/...               point, physical uint32, access uint8, value uint32, value_high uint32
+    OUT.parquet/memory/...               point, physical uint32, access uint8, value uint64 or null, linear uint32
+    OUT.parquet/registers/...            point, eax ecx edx ebx esp ebp esi edi uint32
+    OUT.parquet/walks/...                point, linear, physical, rights uint16, fault bool, access
     OUT.parquet/events/...               point, eip, kind, number, value, linear, note
     OUT.parquet/spaces/...               point, cr3 uint32
     OUT.parquet/trace.json               version, guest, parameters, counts
 
-`point` is a clock: instructions retired before. A row of `runs` is `count` instructions that follow each other
-in memory and in time, from `linear` (and `physical`) on, at one privilege level and on one page. A row of
-`memory` is an access by the instruction at `point`: `access` is its bytes, with 80h for a store. `events`
-carry what labkit.vm.monitor.events.Event says. A table is read as one: pandas.read_parquet("OUT.parquet/runs").
+`point` is a clock: instructions retired before. A row of `runs` says that the instructions of that `code` of the
+same `part` ran: `count` instructions that follow each other in memory and in time, from `linear` (and `physical`)
+on, at one privilege level and on one page. A row of `memory` is an access by the instruction at `point`: `access`
+is its bytes, with 80h for a store; `value` is null where it is the value of the row before of the same physical
+address and bytes (most loads find what was there): `read_memory` fills it in, and so do
 
-Column by column the encoding is what has measured best: bytes apart for addresses, differences for points,
-a dictionary for what has few values; a table without rows has no files; all compressed with zstd, level 1.
+    DuckDB   last_value(value IGNORE NULLS) OVER (PARTITION BY physical, access & 127 ORDER BY file_row_number ...)
+    polars   pl.col("value").forward_fill().over("physical", pl.col("access") & 127)
+
+`registers` are those before the instruction. A row of `walks` is a walk of the page tables that the guest's TLB
+did not spare it, by the instruction at `point`: `rights` are 1 read, 2 write, 4 execute (now), 8 large page,
+16 user, 32 writable, 64 dirty, or the page fault's error code. `events` carry what labkit.vm.monitor.events.Event
+says. A table is read as one: pandas.read_parquet("OUT.parquet/runs").
+
+Column by column the encoding is what has measured best: bytes apart for most, differences
+for points. A table without rows has no files. All is compressed with zstd, level 1.
 """
 
 import io
@@ -24,16 +36,21 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from labkit.vm.replay.expansion_parameters import ExpansionParameters, TraceError
-from labkit.vm.replay.trace_batch import Batch
-from labkit.vm.replay.trace_tables import Table, tables
+from labkit.vm.replay.trace_batch import Batch, Column
+from labkit.vm.replay.trace_tables import Missing, Table, Tables
 
-__all__ = ["FORMAT", "PartWriter", "begin", "finish", "write_part"]
+__all__ = ["FORMAT", "PartWriter", "begin", "finish", "read_memory", "write_part"]
 
-FORMAT = 1
-APART = frozenset(("linear", "physical", "eip", "value"))
+FORMAT = 2
+APART = frozenset((
+    "part", "code", "linear", "physical", "count", "cpl", "access", "eip",
+    "eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi",
+))  # fmt: skip
 DIFFERENCES = frozenset(("point",))
-MEMBERS = ("trace.json", "runs", "branches", "memory", "events", "spaces")
+MEMBERS = ("trace.json", "runs", "codes", "branches", "memory", "registers", "walks", "events", "spaces")
 
 
 def arrow() -> tuple[Any, Any]:
@@ -47,41 +64,59 @@ def arrow() -> tuple[Any, Any]:
 class PartWriter:
     """One part of a trace file in memory: a Parquet file per table."""
 
-    def __init__(self, parameters: ExpansionParameters) -> None:
+    def __init__(self, parameters: ExpansionParameters, number: int = 0) -> None:
         self._arrow, self._parquet = arrow()
-        self._what = parameters.what
+        self._tables = Tables(parameters.what, number)
         self._files: dict[str, tuple[io.BytesIO, Any]] = {}
         self.rows: dict[str, int] = {}
 
-    def add(self, batch: Batch) -> None:
+    def tables(self, batch: Batch) -> dict[str, Table]:
+        """The tables of the next batch, for `write`."""
+        return self._tables.of(batch)
+
+    def write(self, tables: Mapping[str, Table]) -> None:
         """A batch is a group of rows of each table."""
-        for name, table in tables(batch, self._what).items():
+        for name, table in tables.items():
             self._write(name, table)
+
+    def add(self, batch: Batch) -> None:
+        """Both."""
+        self.write(self.tables(batch))
 
     def _write(self, name: str, table: Table) -> None:
         if not len(next(iter(table.values()))):
             return
         pa = self._arrow
-        arrays = [pa.array(column) for column in table.values()]
+        arrays = [self._array(column) for column in table.values()]
         batch = pa.record_batch(arrays, names=list(table))
         if name not in self._files:
             self._files[name] = self._open(batch.schema)
         self._files[name][1].write_batch(batch)
         self.rows[name] = self.rows.get(name, 0) + len(batch)
 
+    def _array(self, column: Column | Missing) -> Any:
+        pa = self._arrow
+        if not isinstance(column, Missing):
+            return pa.array(column)
+        buffers = [pa.py_buffer(column.valid), pa.py_buffer(column.values)]
+        return pa.Array.from_buffers(pa.uint64(), len(column), buffers)
+
     def _open(self, schema: Any) -> tuple[io.BytesIO, Any]:
         out = io.BytesIO()
         encodings = {n: "BYTE_STREAM_SPLIT" for n in schema.names if n in APART and _is_number(schema, n)}
         encodings |= dict.fromkeys((n for n in schema.names if n in DIFFERENCES), "DELTA_BINARY_PACKED")
+        encodings |= dict.fromkeys((n for n in schema.names if str(schema.field(n).type) == "uint64"), "PLAIN")
         few = [n for n in schema.names if n not in encodings]
         writer = self._parquet.ParquetWriter(
-            out, schema, compression="zstd", compression_level=1, write_statistics=["point"],
+            out, schema, compression="zstd", compression_level=1, write_statistics=False,
             use_dictionary=few, column_encoding=encodings or None,
         )  # fmt: skip
         return out, writer
 
     def close(self) -> dict[str, bytes]:
         """The files, by table."""
+        if "runs" in self._files:
+            self._write("codes", self._tables.codes())
         found: dict[str, bytes] = {}
         for name, (out, writer) in self._files.items():
             writer.close()
@@ -90,7 +125,7 @@ class PartWriter:
 
 
 def _is_number(schema: Any, name: str) -> bool:
-    return str(schema.field(name).type) in {"uint32", "int32", "uint64", "int64"}
+    return str(schema.field(name).type) in {"uint8", "uint32", "int32"}
 
 
 def write_part(folder: Path, number: int, files: Mapping[str, bytes]) -> int:
@@ -119,3 +154,23 @@ def finish(folder: Path, told: Mapping[str, object], rows: Iterable[tuple[str, i
     """Write what the trace is of."""
     document = {"format": FORMAT, **told, "rows": dict(rows)}
     (folder / "trace.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+
+
+def read_memory(folder: Path) -> dict[str, Column]:
+    """The columns of a trace's `memory`, with all values. Raises `TraceError`, and OSError for the files."""
+    pa, parquet = arrow()
+    try:
+        table = parquet.read_table(folder / "memory")
+    except pa.ArrowException as error:
+        raise TraceError(f"{folder} holds no references, or is damaged: {error}") from None
+    found = {n: table.column(n).combine_chunks().to_numpy() for n in table.column_names if n != "value"}
+    if "value" not in table.column_names:
+        return found
+    column = table.column("value").combine_chunks()
+    values, there = column.fill_null(0).to_numpy(), column.is_valid().to_numpy(zero_copy_only=False)
+    key = found["physical"].astype(np.uint64) | ((found["access"] & 0x7F).astype(np.uint64) << np.uint64(32))
+    order = np.argsort(key, kind="stable")
+    last = np.maximum.accumulate(np.where(there[order], np.arange(len(order)), 0))
+    found["value"] = np.empty_like(values)
+    found["value"][order] = values[order[last]]
+    return found

@@ -5,10 +5,13 @@
               |........ runs on ........>|<-- another ---->|     which must first get there: so it gets less
 
 A part is PART instructions and begins at a multiple of it, whoever expands it: so the files are the same,
-byte for byte. Each worker makes the machine anew from its recipe.
+byte for byte. Each worker makes the machine anew from its recipe, and works on one core.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import pairwise
@@ -25,6 +28,8 @@ from labkit.vm.replay.trace_spans import Window
 __all__ = ["PART", "GuestRecipe", "Part", "Recipe", "RecordingRecipe", "cut", "expand_parts", "in_parallel"]
 
 PART = 1 << 23
+ENCODED_LATER = 2
+"""Batches that may wait for the encoder."""
 TRACED, BRANCHES_ONLY = 5.0, 1.5
 """How many times as long as a plain run an expansion takes, about: with memory references, and without."""
 
@@ -80,21 +85,50 @@ class Part:
 
 def expand_parts(
     source: Source, wanted: Sequence[Window], parameters: ExpansionParameters,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] | None = None, *, turns: bool = False,
 ) -> Iterator[Part]:  # fmt: skip
-    """The parts of an expansion, in order; `progress` is told the clock now and then."""
-    writer, number, count = PartWriter(parameters), -1, 0
-    for batch in expand_windows(source, wanted, parameters):
-        if batch.start // PART != number:
-            if number >= 0:
-                yield Part(number, writer.close(), writer.rows, count)
-            writer, number, count = PartWriter(parameters), batch.start // PART, 0
-        writer.add(batch)
-        count += len(batch)
-        if progress is not None:
-            progress(batch.end)
-    if number >= 0:
-        yield Part(number, writer.close(), writer.rows, count)
+    """The parts of an expansion, in order; `progress` is told the clock now and then.
+
+    Runs, makes columns and encodes in three threads; with `turns` in one, for one core.
+    """
+    batches = expand_windows(source, wanted, parameters, turns=turns)
+    encoder: Executor = _Here() if turns else ThreadPoolExecutor(1, "encode")
+    with closing(batches), encoder:
+        waiting: deque[Future[Part | None]] = deque()
+        number, count = -1, 0
+        writer = PartWriter(parameters, 0)
+        for batch in batches:
+            if batch.start // PART != number:
+                if number >= 0:
+                    waiting.append(encoder.submit(_closed, writer, number, count))
+                number, count = batch.start // PART, 0
+                writer = PartWriter(parameters, number)
+            waiting.append(encoder.submit(writer.write, writer.tables(batch)))
+            count += len(batch)
+            while len(waiting) > ENCODED_LATER:
+                if (part := waiting.popleft().result()) is not None:
+                    yield part
+            if progress is not None:
+                progress(batch.end)
+        if number >= 0:
+            waiting.append(encoder.submit(_closed, writer, number, count))
+        for later in waiting:
+            if (part := later.result()) is not None:
+                yield part
+
+
+def _closed(writer: PartWriter, number: int, count: int) -> Part:
+    return Part(number, writer.close(), writer.rows, count)
+
+
+class _Here(Executor):
+    """Does what it is given at once."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        """Raises what the function raises."""
+        done: Future[Any] = Future()
+        done.set_result(function(*arguments, **named))
+        return done
 
 
 def cut(wanted: Sequence[Window], jobs: int, cost: float) -> list[list[Window]]:
@@ -116,7 +150,7 @@ def cut(wanted: Sequence[Window], jobs: int, cost: float) -> list[list[Window]]:
 
 
 def _work(recipe: Recipe, wanted: list[Window], parameters: ExpansionParameters) -> list[Part]:
-    return list(expand_parts(recipe.source(), wanted, parameters))
+    return list(expand_parts(recipe.source(), wanted, parameters, turns=True))
 
 
 def in_parallel(
@@ -127,8 +161,7 @@ def in_parallel(
 
     Raises `TraceError` where Dask is not installed or the scheduler does not answer.
     """
-    memory = bool({"memory", "values"} & parameters.what) or bool(parameters.data)
-    pieces = cut(wanted, jobs, TRACED if memory else BRANCHES_ONLY)
+    pieces = cut(wanted, jobs, TRACED if parameters.references else BRANCHES_ONLY)
     bare = replace(parameters, windows=(), events=(), hits=(), start_at=None, stop_at=None)
     cluster, client = _client(len(pieces), scheduler)
     try:

@@ -52,12 +52,14 @@ class _Tapped:
 class _Producer(threading.Thread):
     """Runs the source through the spans of clocks and hands over what was captured."""
 
-    def __init__(self, source: Source, tracer: Tracer, parts: Sequence[Window]) -> None:
+    def __init__(
+        self, source: Source, tracer: Tracer, parts: Sequence[Window], *, turns: bool = False
+    ) -> None:
         super().__init__(name="trace", daemon=True)
         self._source, self._tracer, self._parts = source, tracer, parts
         self._left = False
         self._rows: list[Row] = []
-        self.items: queue.Queue[Item] = queue.Queue(WAITING)
+        self.items: queue.Queue[Item] = queue.Queue(0 if turns else WAITING)
 
     def run(self) -> None:
         """The thread."""
@@ -76,19 +78,21 @@ class _Producer(threading.Thread):
             monitor, tracer = self._source.monitor, self._tracer
             engine, log = monitor.engine, monitor.log
             with tracer.tracing():
-                monitor.engine, monitor.log = _Tapped(engine, tracer, self), self._rows
                 try:
-                    self._through(part)
+                    for _ in self.stretches(part, engine):
+                        pass
                 finally:
                     monitor.engine, monitor.log = engine, log
 
-    def _through(self, part: Window) -> None:
+    def stretches(self, part: Window, engine: Engine) -> Iterator[None]:
         """Stop at each multiple of CHUNK, so that batches do not depend on how code is cut into blocks."""
-        processor = self._source.machine.processor
+        processor, monitor = self._source.machine.processor, self._source.monitor
         while (clock := processor.clock) < part.end:
+            monitor.engine, monitor.log = _Tapped(engine, self._tracer, self), self._rows
             goal = min(part.end, (clock // CHUNK + 1) * CHUNK)
             self._source.forward(goal)
             self.give()
+            yield
             if processor.clock < goal:  # the run has ended
                 return
 
@@ -122,19 +126,34 @@ def _captured(source: Source, tracer: Tracer, parts: Sequence[Window]) -> Genera
         producer.leave()
 
 
+def _in_turns(source: Source, tracer: Tracer, part: Window) -> Generator[tuple[Capture, list[Row]]]:
+    """The same without a second thread: a stretch of the run, then the consumer, and so on."""
+    producer = _Producer(source, tracer, [part], turns=True)
+    monitor = source.monitor
+    engine, log = monitor.engine, monitor.log
+    with tracer.tracing():
+        for _ in producer.stretches(part, engine):
+            monitor.engine, monitor.log = engine, log
+            while not producer.items.empty():
+                item = producer.items.get_nowait()
+                if isinstance(item, tuple):
+                    yield item
+
+
 def full_trace(
     source: Source, parts: Sequence[Window], *, memory: bool = True, values: bool = True, branches: bool = False,
-    **more: bool,
+    turns: bool = False, **more: bool,
 ) -> Iterator[Batch]:  # fmt: skip
     """Every instruction of some stretches of a run, in batches; of `branches` alone if so wanted.
 
-    `more` goes to `Tracer`.
+    `turns`: on one core, run and consumer by turns. `more` goes to `Tracer`.
     """
     made: Columns | None = None
     for part in parts:
         source.goto(part.start)
         tracer = Tracer(source.machine.processor, memory=memory, values=values, **more)
         made = made or Columns(branches=branches)
-        with closing(_captured(source, tracer, [part])) as captured:
+        captures = _in_turns(source, tracer, part) if turns else _captured(source, tracer, [part])
+        with closing(captures) as captured:
             for capture, rows in captured:
                 yield made.batch(capture, rows)

@@ -4,71 +4,154 @@ from typing import Any
 
 import numpy as np
 
+from labkit.vm.machine.probes import trace_tables as words
+from labkit.vm.machine.probes.walk import WALK_FAULT
 from labkit.vm.replay.trace_batch import KIND_BRANCH, Batch, Column
 
-__all__ = ["Table", "runs", "tables"]
+__all__ = ["Missing", "Table", "Tables"]
 
-Table = dict[str, Column]
-
-
-def tables(batch: Batch, what: frozenset[str]) -> dict[str, Table]:
-    """Columns by name of table and of column, for what was asked for."""
-    found: dict[str, Table] = {}
-    if "instructions" in what:
-        found["runs"] = runs(batch)
-    if "branches" in what:
-        found["branches"] = _branches(batch)
-    if what & {"memory", "values"}:
-        found["memory"] = _memory(batch)
-    if "events" in what:
-        found["events"] = _events(batch)
-    if "spaces" in what:
-        found["spaces"] = _spaces(batch)
-    return found
+Table = dict[str, Any]
+"""Arrays, or a `Missing`, by name of the column."""
+FIRST_TABLE, SEEN_BITS = 16, 16
+REGISTERS = ("eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi")
+ACCESSES = ("read", "write", "fetch")
 
 
-def runs(batch: Batch) -> Table:
-    """Instructions that follow each other in memory and in time, as one row."""
-    count = len(batch)
-    begins = np.ones(count, np.bool_)
-    if count:
-        begins[1:] = batch.linear[1:] != batch.linear[:-1] + batch.size[:-1]
-        begins[1:] |= batch.cpl[1:] != batch.cpl[:-1]
-        follows = (batch.linear[1:] & 0xFFF) != 0
-        begins[1:] |= follows & (batch.physical[1:] != batch.physical[:-1] + batch.size[:-1])
-        begins[1:] |= ~follows  # another page
-        if batch.kept is not None:
-            begins[1:] |= batch.kept[1:] != batch.kept[:-1] + 1
-    at = np.flatnonzero(begins)
-    ends = np.append(at[1:], count)
-    first = at if batch.kept is None else batch.kept[at]
-    return {
-        "point": first.astype(np.int64) + batch.start,
-        "linear": batch.linear[at],
-        "physical": batch.physical[at],
-        "count": (ends - at).astype(np.int32),
-        "cpl": batch.cpl[at],
-    }
+class Missing:
+    """A column of which some values are left out: those whose bit in `valid` is 0."""
+
+    def __init__(self, values: Column, valid: Column) -> None:
+        self.values, self.valid = values, valid
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+class Tables:
+    """Makes the tables of the batches of one part, in order. Raises nothing for any batch."""
+
+    def __init__(self, what: frozenset[str], part: int = 0) -> None:
+        self._what, self._part = what, part
+        self._words = np.zeros(words.WORDS, np.uint64)
+        self._bits = FIRST_TABLE
+        self._table = np.zeros(1 << self._bits, np.uint32)
+        self._keys = np.empty((1 << self._bits, 2), np.uint64)
+        self._seen = np.zeros((1 << SEEN_BITS, 2), np.uint64)
+
+    def of(self, batch: Batch) -> dict[str, Table]:
+        """Columns by name of table and of column, for what was asked for."""
+        what, found = self._what, dict[str, Table]()
+        kept = None if batch.kept is None else batch.kept.astype(np.int64)
+        if "instructions" in what:
+            found["runs"] = self._runs(batch, kept)
+        if "branches" in what:
+            found["branches"] = _branches(batch)
+        if what & {"memory", "values", "linear"}:
+            found["memory"] = self._memory(batch, kept)
+        if "registers" in what and batch.registers is not None:
+            found["registers"] = {"point": batch.point.astype(np.int64)} | {
+                name: batch.registers[:, i] for i, name in enumerate(REGISTERS)
+            }
+        if "walks" in what and batch.walks is not None:
+            found["walks"] = _walks(batch.walks)
+        if "events" in what:
+            found["events"] = _events(batch)
+        if "spaces" in what:
+            found["spaces"] = _spaces(batch)
+        return found
+
+    def codes(self) -> Table:
+        """What each number of a run stands for."""
+        count = int(self._words[words.KNOWN])
+        place, rest = self._keys[:count, 0], self._keys[:count, 1]
+        mask = np.uint64(0xFFFFFFFF)
+        return {
+            "part": np.full(count, self._part, np.int32),
+            "code": np.arange(count, dtype=np.uint32),
+            "linear": (place & mask).astype(np.uint32),
+            "physical": (place >> np.uint64(32)).astype(np.uint32),
+            "count": (rest & mask).astype(np.int32),
+            "cpl": (rest >> np.uint64(32)).astype(np.uint8),
+        }
+
+    def _fill(self, batch: Batch, kept: Column | None) -> None:
+        w = self._words
+        for word, column in (
+            (words.LINEAR, batch.linear), (words.PHYSICAL, batch.physical), (words.SIZE, batch.size),
+            (words.CPL, batch.cpl), (words.REFS, batch.refs), (words.ADDRESS, batch.address), (words.META, batch.meta),
+        ):  # fmt: skip
+            w[word] = column.ctypes.data
+        w[words.KEPT] = 0 if kept is None else kept.ctypes.data
+        w[words.COUNT], w[words.START] = len(batch), batch.start
+
+    def _runs(self, batch: Batch, kept: Column | None) -> Table:
+        w, count = self._words, len(batch)
+        self._fill(batch, kept)
+        at, code = np.empty(count, np.uint32), np.empty(count, np.uint32)
+        w[words.AT], w[words.CODE], w[words.ROWS] = at.ctypes.data, code.ctypes.data, 0
+        done = 0
+        while done < count:
+            if int(w[words.KNOWN]) >= int(w[words.MOST]):
+                self._widen()
+            done = words.runs(w.ctypes.data, done)
+        rows = int(w[words.ROWS])
+        first = at[:rows].astype(np.int64)
+        return {
+            "part": np.full(rows, self._part, np.int32),
+            "point": (first if kept is None else kept[first]) + batch.start,
+            "code": code[:rows],
+        }
+
+    def _widen(self) -> None:
+        """Room for twice as many runs."""
+        w, known = self._words, int(self._words[words.KNOWN])
+        if known:
+            self._bits += 1
+            keys = np.empty((1 << self._bits, 2), np.uint64)
+            keys[:known] = self._keys[:known]
+            self._keys, self._table = keys, np.zeros(1 << self._bits, np.uint32)
+        w[words.TABLE], w[words.TABLE_SHIFT] = self._table.ctypes.data, 64 - self._bits
+        w[words.KEYS], w[words.MOST] = self._keys.ctypes.data, (1 << self._bits) * 3 // 4
+        words.widen(w.ctypes.data)
+
+    def _memory(self, batch: Batch, kept: Column | None) -> Table:
+        w, refs = self._words, len(batch.address)
+        self._fill(batch, kept)
+        point, valid = np.empty(refs, np.int64), np.zeros(refs // 8 + 1, np.uint8)
+        w[words.POINT], w[words.VALID] = point.ctypes.data, valid.ctypes.data
+        wanted = batch.value is not None and bool(self._what & {"values"})
+        w[words.VALUE] = batch.value.ctypes.data if batch.value is not None and wanted else 0
+        self._seen[:] = 0
+        w[words.SEEN], w[words.SEEN_SHIFT] = self._seen.ctypes.data, 64 - SEEN_BITS
+        words.references(w.ctypes.data)
+        table: Table = {"point": point, "physical": batch.address, "access": batch.meta}
+        if batch.value is not None and wanted:
+            table["value"] = Missing(batch.value, valid)
+        if batch.target is not None:
+            table["linear"] = batch.target
+        return table
 
 
 def _branches(batch: Batch) -> Table:
-    """Control transfers, one row each, with the place that the next instruction was at."""
-    at = np.flatnonzero(batch.kind & KIND_BRANCH)
+    """Control transfers, one row each."""
+    if batch.kept is not None and len(batch) and batch.kind.min() & KIND_BRANCH:
+        at: Any = slice(None)
+    else:
+        at = np.flatnonzero(batch.kind & KIND_BRANCH)
     return {"point": batch.point[at].astype(np.int64), "linear": batch.linear[at], "cpl": batch.cpl[at]}
 
 
-def _memory(batch: Batch) -> Table:
-    owner = batch.owner
-    clock = owner if batch.kept is None else batch.kept[owner]
-    table: Table = {
-        "point": clock.astype(np.int64) + batch.start,
-        "physical": batch.address,
-        "access": batch.meta,
+def _walks(walks: Column) -> Table:
+    came_to = walks[:, 2]
+    fault = came_to & np.uint64(WALK_FAULT) != 0
+    return {
+        "point": walks[:, 0].astype(np.int64),
+        "linear": walks[:, 1].astype(np.uint32),
+        "physical": np.where(fault, np.uint64(0), came_to & np.uint64(0xFFFFF000)).astype(np.uint32),
+        "rights": (came_to & np.uint64(0xFFF)).astype(np.uint16),
+        "fault": fault,
+        "access": np.array(ACCESSES, object)[walks[:, 3].astype(np.int64)],
     }
-    if batch.value is not None:
-        table["value"] = batch.value.astype(np.uint32)
-        table["value_high"] = (batch.value >> np.uint64(32)).astype(np.uint32)
-    return table
 
 
 def _events(batch: Batch) -> Table:
