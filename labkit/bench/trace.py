@@ -8,16 +8,19 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from unicorn import UC_HOOK_CODE, UC_HOOK_MEM_READ, UC_HOOK_MEM_WRITE
 
 from labkit import guests
 from labkit.bench.figure import Figure, Progress, median, spread
 from labkit.guests.fetch import fetched
 from labkit.vm.replay.expansion_parameters import ExpansionParameters
+from labkit.vm.replay.trace_batch import Batch
 from labkit.vm.replay.trace_expand import expand_windows
 from labkit.vm.replay.trace_parts import GuestRecipe, expand_parts, in_parallel
 from labkit.vm.replay.trace_source import Rerun
@@ -40,15 +43,16 @@ def measure(guest: str, rounds: int, say: Progress, *, jobs: bool = True) -> lis
     window = [Window(0, end)]
     rates: dict[str, list[float]] = {}
     size = 0
-    for turn in range(rounds):
-        for name, run in _runs(recipe, window, jobs=jobs):
-            say(f"{name}: round {turn + 1} of {rounds}")
-            start = time.perf_counter()
-            source, count, written = run()
-            rates.setdefault(name, []).append(end / (time.perf_counter() - start) / 1e6)
-            size = written or size
-            if count != end or (source is not None and _state(source) != state):
-                raise RuntimeError(f"{name}: the traced run is not the plain one")
+    with _cluster(jobs) as scheduler:
+        for turn in range(rounds):
+            for name, run in _runs(recipe, window, scheduler):
+                say(f"{name}: round {turn + 1} of {rounds}")
+                start = time.perf_counter()
+                source, count, written = run()
+                rates.setdefault(name, []).append(end / (time.perf_counter() - start) / 1e6)
+                size = written or size
+                if count != end or (source is not None and _state(source) != state):
+                    raise RuntimeError(f"{name}: the traced run is not the plain one")
     return [*_figures(rates, size / end), *_beside(recipe, end, say)]
 
 
@@ -65,7 +69,9 @@ def _plain_end(recipe: GuestRecipe) -> tuple[int, tuple[str, str]]:
 Run = Callable[[], tuple[Rerun | None, int, int]]
 
 
-def _runs(recipe: GuestRecipe, window: list[Window], *, jobs: bool) -> Iterable[tuple[str, Run]]:
+def _runs(
+    recipe: GuestRecipe, window: list[Window], scheduler: str | None
+) -> Iterable[tuple[str, Run]]:
     def plain() -> tuple[Rerun, int, int]:
         source = recipe.source()
         source.forward(window[-1].end)
@@ -76,6 +82,7 @@ def _runs(recipe: GuestRecipe, window: list[Window], *, jobs: bool) -> Iterable[
             source, count = recipe.source(), 0
             for batch in expand_windows(source, window, ExpansionParameters(what=what)):
                 count += int(batch.end - batch.start)
+                _look_at(batch)
             return source, count, 0
 
         return run
@@ -88,7 +95,9 @@ def _runs(recipe: GuestRecipe, window: list[Window], *, jobs: bool) -> Iterable[
 
     def shared(workers: int) -> Run:
         def run() -> tuple[None, int, int]:
-            parts = list(in_parallel(recipe, window, ExpansionParameters(what=VALUES), jobs=workers))
+            parts = in_parallel(
+                recipe, window, ExpansionParameters(what=VALUES), jobs=workers, scheduler=scheduler
+            )
             return None, sum(part.instructions for part in parts), 0
 
         return run
@@ -97,9 +106,36 @@ def _runs(recipe: GuestRecipe, window: list[Window], *, jobs: bool) -> Iterable[
     yield "branches", streamed(frozenset(("branches",)))
     yield "streamed", streamed(FULL)
     yield "parquet", written
-    if jobs:
+    if scheduler is not None:
         yield "jobs1", shared(1)
         yield "jobs2", shared(2)
+
+
+def _look_at(batch: Batch) -> int:
+    """What the least consumer does: every instruction's address, every reference's address and size, once."""
+    columns = batch.linear, batch.refs, batch.address, batch.meta
+    return sum(int(column.sum(dtype=np.uint64)) for column in columns)
+
+
+@contextmanager
+def _cluster(wanted: bool) -> Iterator[str | None]:
+    """A local cluster of two workers that have started: its address."""
+    if not wanted:
+        yield None
+        return
+    from distributed import Client, LocalCluster
+
+    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "silence_logs": 50}
+    with LocalCluster(**settings) as cluster, Client(cluster) as client:
+        client.wait_for_workers(2)
+        client.run(_warm)
+        yield str(cluster.scheduler_address)
+
+
+def _warm() -> None:
+    """A worker's imports, and its functions loaded."""
+    recipe = GuestRecipe("teaching", memory=8 << 20)
+    list(expand_parts(recipe.source(), [Window(0, 1000)], ExpansionParameters(what=VALUES), turns=True))
 
 
 def _figures(rates: dict[str, list[float]], each: float) -> list[Figure]:
@@ -115,7 +151,7 @@ def _figures(rates: dict[str, list[float]], each: float) -> list[Figure]:
     found.append(Figure("trace.branches_ratio", median(ratios), "x", text, spread(ratios), 0.8))
     if "jobs2" in rates:
         ratios = [two / one for two, one in zip(rates["jobs2"], rates["jobs1"], strict=True)]
-        text = "two workers / one worker, start of the cluster included; median of the rounds"
+        text = "two jobs / one job, of one core each, on a cluster that has started; median of the rounds"
         found.append(Figure("trace.jobs_ratio", median(ratios), "x", text, spread(ratios), 1.7))
     return found
 

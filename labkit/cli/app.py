@@ -287,6 +287,14 @@ def bench_trace(rounds: Rounds = 3, json: options.Json = False) -> int:
     return trace(rounds=rounds, as_json=json)
 
 
+@bench.command(name="record")
+def bench_record(rounds: Rounds = 3, json: options.Json = False) -> int:
+    """Record a live boot: what recording costs, bytes of log per 1000 instructions, QEMU's log of the same boot."""
+    from labkit.cli.bench import record
+
+    return record(rounds=rounds, as_json=json)
+
+
 @bench.command(name="ui")
 def bench_ui(
     presses: Annotated[int, typer.Option(min=2, help="Key presses that are measured.")] = 60,

@@ -12,7 +12,10 @@ from labkit.cli.first_start import announce
 if TYPE_CHECKING:
     from labkit.bench.figure import Figure
 
-__all__ = ["attacks", "boot", "engine", "keys", "notebook", "segmentation", "thread_local", "timeline", "trace", "ui"]
+__all__ = [
+    "attacks", "boot", "engine", "keys", "notebook", "record", "segmentation", "thread_local", "timeline", "trace",
+    "ui",
+]  # fmt: skip
 
 
 def engine(*, rounds: int, as_json: bool) -> int:
@@ -104,6 +107,15 @@ def trace(*, rounds: int, as_json: bool) -> int:
 
     guest = "linux" if fetched("linux") else "teaching"
     return _report("trace", rounds, as_json, lambda: measure(guest, rounds, complain), guest=guest)
+
+
+def record(*, rounds: int, as_json: bool) -> int:
+    """Recording a live boot, beside QEMU's log of it."""
+    from labkit.bench.record import measure
+    from labkit.guests.fetch import fetched
+
+    guest = "linux" if fetched("linux") else "teaching"
+    return _report("record", rounds, as_json, lambda: measure(guest, rounds, complain), guest=guest)
 
 
 def _report(

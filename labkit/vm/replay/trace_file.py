@@ -50,6 +50,11 @@ APART = frozenset((
     "eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi",
 ))  # fmt: skip
 DIFFERENCES = frozenset(("point",))
+MEMORY_KINDS = {
+    "point": "int64", "physical": "uint32", "access": "uint8", "value": "uint64", "linear": "uint32",
+}  # fmt: skip
+MOST_ROWS = 4096
+"""Rows for a byte of a file, at most."""
 MEMBERS = ("trace.json", "runs", "codes", "branches", "memory", "registers", "walks", "events", "spaces")
 
 
@@ -160,17 +165,41 @@ def read_memory(folder: Path) -> dict[str, Column]:
     """The columns of a trace's `memory`, with all values. Raises `TraceError`, and OSError for the files."""
     pa, parquet = arrow()
     try:
-        table = parquet.read_table(folder / "memory")
-    except pa.ArrowException as error:
-        raise TraceError(f"{folder} holds no references, or is damaged: {error}") from None
-    found = {n: table.column(n).combine_chunks().to_numpy() for n in table.column_names if n != "value"}
-    if "value" not in table.column_names:
-        return found
-    column = table.column("value").combine_chunks()
+        parts = [_memory_part(parquet, path) for path in sorted((folder / "memory").glob("*.parquet"))]
+        if not parts:
+            raise TraceError(f"{folder} is no trace with references")
+        table = pa.concat_tables(parts)
+        found = {n: table.column(n).combine_chunks().to_numpy() for n in table.column_names if n != "value"}
+        if "value" in table.column_names:
+            found["value"] = _filled(table.column("value").combine_chunks(), found["physical"], found["access"])
+    except (pa.ArrowException, ValueError, OverflowError, MemoryError) as error:
+        first = str(error).partition("\n")[0]
+        raise TraceError(f"{folder} is no trace with references, or damaged: {first}") from None
+    return found
+
+
+def _memory_part(parquet: Any, path: Path) -> Any:
+    """One file; anybody may have made it."""
+    with parquet.ParquetFile(path) as file:
+        schema, told = file.schema_arrow, file.metadata
+        for name, kind in MEMORY_KINDS.items():
+            if name in schema.names and str(schema.field(name).type) != kind:
+                raise TraceError(f"{path}: {name} is not of type {kind}")
+            if name not in schema.names and name not in ("value", "linear"):
+                raise TraceError(f"{path}: there is no column {name}")
+        if told.num_rows > path.stat().st_size * MOST_ROWS:
+            raise TraceError(f"{path}: {told.num_rows} rows cannot be in a file of that size")
+        table = file.read(columns=[name for name in MEMORY_KINDS if name in schema.names])
+    if any(table.column(name).null_count for name in table.column_names if name != "value"):
+        raise TraceError(f"{path}: values are missing where none may be")
+    return table
+
+
+def _filled(column: Any, physical: Column, access: Column) -> Column:
     values, there = column.fill_null(0).to_numpy(), column.is_valid().to_numpy(zero_copy_only=False)
-    key = found["physical"].astype(np.uint64) | ((found["access"] & 0x7F).astype(np.uint64) << np.uint64(32))
+    key = physical.astype(np.uint64) | ((access & 0x7F).astype(np.uint64) << np.uint64(32))
     order = np.argsort(key, kind="stable")
     last = np.maximum.accumulate(np.where(there[order], np.arange(len(order)), 0))
-    found["value"] = np.empty_like(values)
-    found["value"][order] = values[order[last]]
+    found = np.empty_like(values)
+    found[order] = values[order[last]] if len(order) else values
     return found
