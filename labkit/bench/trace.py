@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -123,10 +124,9 @@ def _cluster(wanted: bool) -> Iterator[str | None]:
     if not wanted:
         yield None
         return
-    from distributed import Client, LocalCluster
-
+    dask: Any = import_module("distributed")
     settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "silence_logs": 50}
-    with LocalCluster(**settings) as cluster, Client(cluster) as client:
+    with dask.LocalCluster(**settings) as cluster, dask.Client(cluster) as client:
         client.wait_for_workers(2)
         client.run(_warm)
         yield str(cluster.scheduler_address)

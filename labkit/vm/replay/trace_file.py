@@ -200,6 +200,6 @@ def _filled(column: Any, physical: Column, access: Column) -> Column:
     key = physical.astype(np.uint64) | ((access & 0x7F).astype(np.uint64) << np.uint64(32))
     order = np.argsort(key, kind="stable")
     last = np.maximum.accumulate(np.where(there[order], np.arange(len(order)), 0))
-    found = np.empty_like(values)
+    found: Column = np.empty_like(values)
     found[order] = values[order[last]] if len(order) else values
     return found
