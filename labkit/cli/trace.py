@@ -5,11 +5,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit.cli.errors import DONE, CommandError, complain
+from labkit.cli.errors import DONE, INTERRUPTED, CommandError, complain
 from labkit.cli.fetch import obtain
 
 if TYPE_CHECKING:
@@ -63,6 +63,9 @@ def trace(wanted: Wanted, *, as_json: bool) -> int:
         print(json.dumps(told))
     else:
         print(_closing_line(told))
+    if told["interrupted"]:
+        complain(f"interrupted: {told['out']} is a whole trace of the {told['instructions']} instructions before")
+        return INTERRUPTED
     return DONE
 
 
@@ -124,23 +127,42 @@ def _trace(wanted: Wanted) -> dict[str, Any]:
     source = recipe.source()
     found = windows(source, parameters)
     goal = found[-1].end if found and found[-1].end < 1 << 59 else None
-    count = size = 0
-    rows: dict[str, int] = {}
-    with _progress(goal) as tell:
-        if wanted.format != "parquet":
-            count, size, left_out = _export(wanted, source, found, parameters, tell)
-            if left_out:
-                complain(f"{left_out} references found no room in ChampSim's records")
-        else:
-            for part in _parts(wanted, recipe, source, found, parameters, tell):
-                size += trace_file.write_part(wanted.out, part.number, part.files)
-                count += part.instructions
-                for name, more in part.rows.items():
-                    rows[name] = rows.get(name, 0) + more
-    told = {"source": wanted.source, "out": str(wanted.out), "instructions": count, "bytes": size, "rows": rows}
+    made = _Made()
+    interrupted = False
+    try:
+        with _progress(goal) as tell:
+            if wanted.format == "parquet":
+                for part in _parts(wanted, recipe, source, found, parameters, tell):
+                    made.add(trace_file.write_part(wanted.out, part.number, part.files), part.instructions, part.rows)
+            else:
+                _export(wanted, source, found, parameters, tell, made)
+    except KeyboardInterrupt:
+        interrupted = True
+    if made.left_out:
+        complain(f"{made.left_out} references found no room in ChampSim's records")
+    told = {"source": wanted.source, "out": str(wanted.out), "instructions": made.count, "bytes": made.size,
+            "rows": made.rows, "interrupted": interrupted}  # fmt: skip
     if wanted.format == "parquet":
-        trace_file.finish(wanted.out, {"source": wanted.source, "parameters": parameters.document()}, rows.items())
+        of = {"source": wanted.source, "parameters": parameters.document(), "interrupted": interrupted}
+        trace_file.finish(wanted.out, of, made.rows.items())
     return {**told, "seconds": time.perf_counter() - start}
+
+
+@dataclass(slots=True)
+class _Made:
+    """What has been written so far."""
+
+    count: int = 0
+    size: int = 0
+    left_out: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+
+    def add(self, size: int, count: int, rows: dict[str, int]) -> None:
+        """More of it."""
+        self.size += size
+        self.count += count
+        for name, more in rows.items():
+            self.rows[name] = self.rows.get(name, 0) + more
 
 
 def _parts(
@@ -163,23 +185,20 @@ def _parts(
 
 
 def _export(
-    wanted: Wanted, source: Any, found: Any, parameters: Any, tell: Callable[[int], None]
-) -> tuple[int, int, int]:
+    wanted: Wanted, source: Any, found: Any, parameters: Any, tell: Callable[[int], None], made: _Made
+) -> None:
     from labkit.vm.replay.trace_expand import expand_windows
     from labkit.vm.replay.trace_text import champsim, text
 
-    count = size = left_out = 0
     with wanted.out.open("wb") as file:
         for batch in expand_windows(source, found, parameters):
             if wanted.format == "text":
-                size += file.write(text(batch).encode())
+                data = text(batch).encode()
             else:
-                records, more = champsim(batch)
-                size += file.write(records.tobytes())
-                left_out += more
-            count += len(batch)
+                records, left_out = champsim(batch)
+                data, made.left_out = records.tobytes(), made.left_out + left_out
+            made.add(file.write(data), len(batch), {})
             tell(batch.end)
-    return count, size, left_out
 
 
 @contextmanager

@@ -138,7 +138,9 @@ def write_part(folder: Path, number: int, files: Mapping[str, bytes]) -> int:
     for name, data in files.items():
         place = folder / name
         place.mkdir(parents=True, exist_ok=True)
-        (place / f"{number:05d}.parquet").write_bytes(data)
+        unfinished = place / f"{number:05d}.unfinished"
+        unfinished.write_bytes(data)
+        unfinished.replace(place / f"{number:05d}.parquet")
     return sum(map(len, files.values()))
 
 
@@ -164,14 +166,16 @@ def finish(folder: Path, told: Mapping[str, object], rows: Iterable[tuple[str, i
 def read_memory(folder: Path) -> dict[str, Column]:
     """The columns of a trace's `memory`, with all values. Raises `TraceError`, and OSError for the files."""
     pa, parquet = arrow()
+    paths = sorted((folder / "memory").glob("*.parquet"))
+    if not paths:
+        raise TraceError(f"{folder} is no trace with references")
     try:
-        parts = [_memory_part(parquet, path) for path in sorted((folder / "memory").glob("*.parquet"))]
-        if not parts:
-            raise TraceError(f"{folder} is no trace with references")
-        table = pa.concat_tables(parts)
+        table = pa.concat_tables([_memory_part(parquet, path) for path in paths])
         found = {n: table.column(n).combine_chunks().to_numpy() for n in table.column_names if n != "value"}
         if "value" in table.column_names:
             found["value"] = _filled(table.column("value").combine_chunks(), found["physical"], found["access"])
+    except TraceError:
+        raise
     except (pa.ArrowException, ValueError, OverflowError, MemoryError) as error:
         first = str(error).partition("\n")[0]
         raise TraceError(f"{folder} is no trace with references, or damaged: {first}") from None

@@ -116,7 +116,7 @@ def test_what_is_no_trace(tmp_path: Path):
         read_memory(tmp_path)
     (tmp_path / "memory").mkdir()
     pq.write_table(pa.table({"point": ["a"], "physical": [1.5]}), tmp_path / "memory/00000.parquet")
-    with pytest.raises(TraceError, match="physical"):
+    with pytest.raises(TraceError, match="point is not"):
         read_memory(tmp_path)
 
 
