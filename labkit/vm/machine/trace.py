@@ -126,11 +126,13 @@ class Tracer:
         attached = self._memory and not self._only_hooks and trace_helpers.attach(env, self._state.ctypes.data)
         own_skip = self._memory and not self._exact and not attached
         t[w.SKIP] = core.emulator.address + skip_flag_offset() if own_skip else 0
+        offset = trace_helpers.recursion_offset()
+        t[w.RECURSION] = core.emulator.address + offset if offset else 0
         self._number_anew()
         self._renew()
         handles = self._hook()
         enter = processor.cells[c.ENTER]
-        before = core.count_with(trace.traced_block_hook if t[w.SKIP] else self._block_hook())
+        before = core.count_with(trace.traced_block_hook if self._only_hooks or own_skip else self._block_hook())
         try:
             yield self
         finally:

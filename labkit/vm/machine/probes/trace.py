@@ -25,7 +25,7 @@ from labkit.vm.machine.probes.call_site import describe
 from labkit.vm.machine.probes.compiled import cfunc, njit, types
 from labkit.vm.machine.probes.decode import INFO_COUNT, SENSITIVE
 from labkit.vm.machine.probes.intrinsics import load8, load32, load64, store8, store32, store64
-from labkit.vm.machine.probes.trace_access import linear_of, note
+from labkit.vm.machine.probes.trace_access import let_hooks_be_called, linear_of, note
 from labkit.vm.machine.probes.trace_site import note_in_place
 from labkit.vm.machine.probes.trace_words import get, put
 
@@ -169,6 +169,7 @@ def traced_block_hook(_engine, linear, size32, a):  # type: ignore[no-untyped-de
     """
     t = a[c.TRACE]
     skip = get(t, w.SKIP)
+    let_hooks_be_called(t)
     if skip:
         store8(skip, np.uint8(0))
     linear, size = linear & MASK32, U(size32)

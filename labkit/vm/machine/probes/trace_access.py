@@ -33,7 +33,10 @@ from labkit.vm.machine.probes.intrinsics import (
 )
 from labkit.vm.machine.probes.trace_words import get, put
 
-__all__ = ["linear_of", "load_1", "load_2", "load_4", "load_8", "note", "store_1", "store_2", "store_4", "store_8"]
+__all__ = [
+    "let_hooks_be_called", "linear_of", "load_1", "load_2", "load_4", "load_8", "note", "store_1", "store_2",
+    "store_4", "store_8",
+]  # fmt: skip
 
 U = np.uint64
 ENGINES = 8
@@ -104,10 +107,18 @@ def linear_of(t, env, physical):  # type: ignore[no-untyped-def]
     return physical & U(0xFFFFFFFF)
 
 
+@njit(inlining="always")
+def let_hooks_be_called(t):  # type: ignore[no-untyped-def]
+    """Unicorn calls no memory hook inside a recursion; a store to its own block leaves one without its end."""
+    if get(t, w.RECURSION) != U(0):
+        store32(get(t, w.RECURSION), np.uint32(0))
+
+
 @njit(inlining="never")
 def _load_slowly(t, table, env, address, oi, back, kind):  # type: ignore[no-untyped-def]
     if t != U(0):
         put(t, w.UNDER_WAY, (address & U(0xFFFFFFFF)) + U(1))
+        let_hooks_be_called(t)
     value = call_load(load64(table + U(8 * LOADS) + (U(kind) << U(3))), env, address, oi, back)
     if t != U(0):
         put(t, w.UNDER_WAY, U(0))
@@ -118,6 +129,7 @@ def _load_slowly(t, table, env, address, oi, back, kind):  # type: ignore[no-unt
 def _store_slowly(t, table, env, address, value, oi, back, kind):  # type: ignore[no-untyped-def]
     if t != U(0):
         put(t, w.UNDER_WAY, (address & U(0xFFFFFFFF)) + U(1))
+        let_hooks_be_called(t)
     call_store(load64(table + U(8 * STORES) + (U(kind) << U(3))), env, address, value, oi, back)
     if t != U(0):
         put(t, w.UNDER_WAY, U(0))

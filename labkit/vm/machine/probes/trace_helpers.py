@@ -10,6 +10,7 @@ engine made for it; where anything differs all stays as it was, and tracing is s
 
 import ctypes
 import mmap
+import re
 import struct
 import sys
 import threading
@@ -25,7 +26,7 @@ from labkit.vm.machine.probes import trace_words as w
 from labkit.vm.machine.probes.call_site import READ_WRITE_EXECUTE, _libc
 from labkit.vm.machine.probes.emulator import OK, Emulator, Hook, _fill_one_page
 
-__all__ = ["MEMORY_HOOKS", "attach", "detach"]
+__all__ = ["MEMORY_HOOKS", "attach", "detach", "recursion_offset"]
 
 READ_AFTER, READ, WRITE = 8192, 1024, 2048  # UC_HOOK_MEM_...
 MEMORY_HOOKS = {"after": (READ_AFTER, WRITE), "before": (READ, WRITE)}
@@ -155,6 +156,27 @@ def _write(place: int, addresses: list[int]) -> None:
         raise OSError(ctypes.get_errno(), "mprotect")
     ctypes.memmove(place, struct.pack("<4Q", *addresses), 32)
     protect(first, end - first, mmap.PROT_READ)
+
+
+# --- Unicorn's count of recursions
+
+FUNCTION = 0x200
+RECURSION = re.compile(rb"\x41\xff\x94\x24....\x41\x8b\x9c\x24(....)", re.DOTALL)
+"""call [engine + mapping]; mov ebx, [engine + recursions]: in the function for stores of four bytes."""
+
+
+@cache
+def recursion_offset() -> int:
+    """Offset in the engine of a word: in how many accesses cut in two are we? 0 where it is not found.
+
+    Unicorn does not count down when a store to its own block begins it anew: no hook is called from then on.
+    """
+    try:
+        code = ctypes.string_at(_originals()[trace_access.STORES][2], FUNCTION)
+    except AttributeError:
+        return 0
+    found = RECURSION.search(code)
+    return int.from_bytes(found[1], "little") if found else 0
 
 
 # --- the trial

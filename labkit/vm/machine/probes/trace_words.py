@@ -28,6 +28,7 @@ ON_BRANCH, ON_OTHER = 30, 31  # host addresses of what traced blocks call, by wh
 REGISTERS = 32  # column of states: eight u32 each
 WALKS, WALK_COUNT, WALKS_HIGH = 33, 34, 35  # four words per walk, see trace_walk.py; WALKS 0 = not wanted
 LAST_PLACE, LAST_VERSION, LAST_NUMBER = 36, 37, 38  # of the block that was numbered last
+RECURSION = 39  # host address of a word of Unicorn's, see trace_helpers.py; 0 = not known
 WORDS = 40
 
 WRITE = 0x80
