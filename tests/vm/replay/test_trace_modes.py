@@ -75,6 +75,7 @@ def test_references_belong_to_their_instructions(traced):
     for column in (*INSTRUCTION, *REFERENCE):
         assert np.array_equal(whole(batches, column), whole(exact, column)), column
     for batch in exact:
+        assert batch.value is not None
         mask = (np.uint64(1) << (np.minimum(batch.width, 4).astype(np.uint64) * np.uint64(8))) - np.uint64(1)
         wrong = np.count_nonzero(batch.linear[batch.owner] & mask != batch.value & mask)
         assert wrong in (0, 2)  # LLDT of nothing, then LTR, in one block: whose is the descriptor?
