@@ -45,7 +45,7 @@ class Machine:
     `clock` is "virtual" (guest time is a function of retired instructions) or "live" (the host's time);
     `disks` are up to four images, bytes or paths, never written to. `start_time` is what its calendar
     shows at first, in Unix seconds; by default the host's time on the live clock, a fixed one on the other.
-    `segmentation=True` checks limits and types of segments, which Unicorn leaves out; it costs time on all code.
+    `segmentation=True` checks limits and types of segments, which Unicorn leaves out; flat code hardly notices.
     Raises `ValueError` for a wrong value, `LayoutError` where the installed Unicorn is not the supported one.
     """
 
