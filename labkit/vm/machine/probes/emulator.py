@@ -18,6 +18,7 @@ from unicorn.unicorn_py3.unicorn import uclib
 from labkit.vm.machine.probes.compiled import cfunc, types
 from labkit.vm.machine.probes.intrinsics import store32, store64
 from labkit.vm.machine.probes.layout import LayoutError, find_layout
+from labkit.vm.machine.probes.running import engines, refuse_at_the_end, watch_end
 
 __all__ = [
     "EXCEPTION", "INVALID_INSTRUCTION", "OK", "Emulator", "Hook", "HookedInstruction", "fault_address_offset",
@@ -61,6 +62,7 @@ class Emulator:
 
     def __init__(self) -> None:
         self._uc: Any = Uc(UC_ARCH_X86, UC_MODE_32)
+        watch_end()
         self._uc.ctl_set_cpu_model(MODEL)
         self.layout = find_layout(self._uc)
         self._handle: Any = self._uc._uch  # noqa: SLF001  (the binding gives its handle no public name)
@@ -169,7 +171,12 @@ class Emulator:
 
     def start(self, eip: int) -> int:
         """Run from `eip` until something stops it; Unicorn's error number, `OK` for none."""
-        return int(uclib.uc_emu_start(self._handle, eip, 0, 0, 0))
+        engines.append(self._handle)
+        try:
+            refuse_at_the_end()
+            return int(uclib.uc_emu_start(self._handle, eip, 0, 0, 0))
+        finally:
+            engines.remove(self._handle)
 
     def raise_failure(self) -> None:
         """Raise what was raised in a Python hook's wrapper (Ctrl-C before the hook began), if anything."""
