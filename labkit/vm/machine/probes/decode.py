@@ -80,13 +80,14 @@ TSC = 1 << 19  # RDTSC: checked against CR4.TSD
 SYSENTER = 1 << 20
 CX8 = 1 << 21  # CMPXCHG8B: Unicorn gives it stale flags unless it begins a block (see processor.py)
 REP_FIRST = 1 << 22  # block only: its first instruction is REP
-SENSITIVE = 1 << 23  # block only: one of IO, TSC, SYSENTER, FLUSHING, or CX8 behind another instruction
+SENSITIVE = 1 << 23  # block only: IO, TSC, SYSENTER, FLUSHING, FAR_CALL, or CX8 behind another instruction
 FLUSHING = 1 << 15  # INVLPG, MOV to CR3: translations of addresses die
 ENABLES = 1 << 14  # its last instruction may set IF: STI, POPF, IRET, far jumps and calls (a task switch), SYSRET
 USES_FS, USES_GS = 1 << 10, 1 << 11  # a segment prefix
 SEGMENT_LOAD = 1 << 12  # may load a segment register
 SEGMENT_CHECK = 1 << 13  # far call or return, store through CS; block only: loads a segment and goes on with it
 SEGMENT_KINDS = USES_FS | USES_GS | SEGMENT_LOAD | SEGMENT_CHECK  # for the segmentation unit
+FAR_CALL = BRANCH | ENABLES | SEGMENT_LOAD | SEGMENT_CHECK  # all of them together: a far call, or IRET
 INFO_COUNT = 0x3FF  # block only: number of instructions
 LENGTH = 0x1F
 
@@ -224,7 +225,7 @@ def survey(p: Any, size: Any, wide: Any) -> Any:
         if first and found & REP:
             kinds |= REP_FIRST
         kinds = (kinds & ~(BRANCH | REP)) | (found & ~LENGTH)
-        if found & (IO | TSC | SYSENTER | FLUSHING) or (found & CX8 and not first):
+        if found & (IO | TSC | SYSENTER | FLUSHING) or (found & CX8 and not first) or found & FAR_CALL == FAR_CALL:
             sensitive |= SENSITIVE
         if loaded and (found & (USES_FS | USES_GS) or not wide):
             sensitive |= SEGMENT_CHECK

@@ -1,12 +1,13 @@
-"""Must a block be checked before Unicorn runs it? I/O, RDTSC, SYSENTER, CMPXCHG8B; compiled."""
+"""Must a block be checked before Unicorn runs it? I/O, RDTSC, SYSENTER, CMPXCHG8B, far CALL; compiled."""
 
 import numpy as np
 
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
 from labkit.vm.machine.probes.compiled import njit
-from labkit.vm.machine.probes.decode import CX8, IO, SYSENTER, TSC
+from labkit.vm.machine.probes.decode import CX8, ENABLES, IO, SYSENTER, TSC
 from labkit.vm.machine.probes.intrinsics import load32
+from labkit.vm.machine.probes.task_register import mend_task_register
 
 __all__ = ["needs_check"]
 
@@ -17,9 +18,11 @@ ALLOW_ALL = U(c.ALLOW_ALL)
 @njit()
 def needs_check(a, linear, info):  # type: ignore[no-untyped-def]
     """Does this block hold an instruction that Unicorn would run although it must first be checked?"""
+    env = a[c.ENV]
+    if info & U(ENABLES):
+        mend_task_register(env)
     if a[c.ALLOW] == ALLOW_ALL:
         return False
-    env = a[c.ENV]
     eflags = load32(env + U(layout.EFLAGS))
     cpl = load32(env + U(layout.HFLAGS)) & np.uint32(3)
     if info & U(IO) and (eflags & np.uint32(0x20000) or cpl > ((eflags >> np.uint32(12)) & np.uint32(3))):
