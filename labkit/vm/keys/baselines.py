@@ -45,7 +45,6 @@ class Retranslation(VirtualUnit):
         """The entry goes from every space."""
         for space in {space for space, held in self.hardware.tlb.entries if held == page}:
             self.hardware.tlb.purge(page, space)
-            self.counts.entry_purges += 1
 
     def keys_changed(self, keys: set[int]) -> None:
         """The guest's registers are the hardware's."""
@@ -55,7 +54,6 @@ class Retranslation(VirtualUnit):
     def level_changed(self) -> None:
         """Every entry may be wrong now."""
         self.hardware.tlb.purge_all()
-        self.counts.purges += 1
 
     def checking_changed(self) -> None:
         """The hardware checks keys when the guest's unit would."""

@@ -30,7 +30,8 @@ class Cost:
     """One measurement; rates are per million guest instructions.
 
     `faults` are those of the hardware that the monitor hides, TLB refills and key misses together; each leaves
-    the guest. `key_writes` is per change of level.
+    the guest. `key_writes` is per change of level. `purges` (of the TLB or of an entry) and `rewritten` are what the
+    hardware's TLB itself has counted meanwhile.
     """
 
     way: str
@@ -68,7 +69,7 @@ def cost(
     return Cost(
         unit.name, changes / million, settings.get("components", 4), refills / million, misses / million,
         (refills + misses) / million, (after.key_writes - before.key_writes) / max(changes, 1),
-        after.purges, after.rewritten,
+        after.purges + after.entry_purges - before.purges - before.entry_purges, after.rewritten - before.rewritten,
     )  # fmt: skip
 
 

@@ -231,9 +231,7 @@ class KeysEngine:
         self._answer(self.unit.level)
 
     def _demote(self, level: int, _c: int, _d: int) -> None:
-        if not self.unit.level <= level <= 3:
-            raise ValueError(level)
-        self.unit.set_level(level)
+        self.unit.demote(level)
 
     def _call(self, _b: int, _c: int, _d: int) -> None:
         self._interrupt(Cause.CALL)

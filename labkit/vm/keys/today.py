@@ -149,7 +149,6 @@ class PkuVirtualizer(KeyVirtualizer):
             found = class_of(entry.rights, entry.level)
             if self.executable(entry, found) != bool(held.rights & 1):
                 tlb.insert(self.shadow_entry(entry))
-                self.counts.rewritten += 1
 
 
 def summary() -> str:

@@ -26,7 +26,10 @@ MOST_TRIES = 4
 
 @dataclass(slots=True)
 class Counts:
-    """What has happened so far; `written` and `rewritten` count key registers and entries that hold another value."""
+    """What has happened so far; `key_writes` and `rewritten` count what holds another value afterwards.
+
+    `purges`, `entry_purges` and `rewritten` are the count of the hardware's TLB itself.
+    """
 
     accesses: int = 0
     level_changes: int = 0
@@ -72,7 +75,14 @@ class VirtualUnit(ABC):
         self.keys_on = True
         self.hardware = ProtectionUnit(registers, entries)
         self.hardware.level = HARDWARE_LEVEL
-        self.counts = Counts()
+        self._counts = Counts()
+
+    @property
+    def counts(self) -> Counts:
+        """What has happened so far."""
+        tlb, counts = self.hardware.tlb, self._counts
+        counts.purges, counts.entry_purges, counts.rewritten = tlb.purges, tlb.entry_purges, tlb.rewritten
+        return counts
 
     def attach(self, hardware: ProtectionUnit) -> None:
         """Use this unit, as empty as the present one, from now on."""
@@ -92,7 +102,9 @@ class VirtualUnit(ABC):
         self.keys.load(saved.keys)
         self.level, self.keys_on = saved.level, saved.keys_on
         self.hardware.load(saved.hardware)
-        self.counts = replace(saved.counts)
+        tlb, counts = self.hardware.tlb, replace(saved.counts)
+        tlb.purges, tlb.entry_purges, tlb.rewritten = counts.purges, counts.entry_purges, counts.rewritten
+        self._counts = counts
 
     # --- privileged operations of the guest
 
@@ -144,6 +156,12 @@ class VirtualUnit(ABC):
             return False
         self.set_level(min(self.level, entry.level))
         return True
+
+    def demote(self, level: int) -> None:
+        """BR.RET: to a level as privileged as the present one or less. Raises `ValueError` for another."""
+        if not self.level <= level <= 3:
+            raise ValueError(f"from level {self.level} to {level}: a return gives no privilege")
+        self.set_level(level)
 
     # --- accesses
 

@@ -7,6 +7,7 @@ NaT page, between the second and the third: a page of no value, which this unit 
 Source: Itanium architecture manual, volume 2, sections 4.1.1 and 5.5; the order also in HP's Ski simulator.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -100,13 +101,18 @@ def check(entry: Entry | None, registers: KeyRegisters | None, level: int, acces
 
 
 class Tlb:
-    """Up to `size` translations; a new one takes the place of the oldest. Raises `ValueError` below one."""
+    """Up to `size` translations; a new one takes the place of the oldest. Raises `ValueError` below one.
+
+    It counts what has been done to it, whoever did it: `purges` of all, `entry_purges` of one that was there, and
+    `rewritten`, those that another value of the same page and space has replaced.
+    """
 
     def __init__(self, size: int = 128) -> None:
         if size < 1:
             raise ValueError(f"a TLB of {size} entries: at least one")
         self.size = size
         self.entries: dict[tuple[int, int], Entry] = {}
+        self.purges = self.entry_purges = self.rewritten = 0
 
     def find(self, page: int, space: int = 0) -> Entry | None:
         """The translation of a page."""
@@ -114,7 +120,8 @@ class Tlb:
 
     def insert(self, entry: Entry) -> Entry | None:
         """Put a translation in; the one of another page that had to go, if any."""
-        self.entries.pop((entry.space, entry.page), None)
+        old = self.entries.pop((entry.space, entry.page), None)
+        self.rewritten += old is not None and old != entry
         gone = None
         if len(self.entries) >= self.size:
             gone = self.entries.pop(next(iter(self.entries)))
@@ -123,11 +130,22 @@ class Tlb:
 
     def purge(self, page: int, space: int = 0) -> bool:
         """Take the translation of a page out; whether there was one."""
-        return self.entries.pop((space, page), None) is not None
+        there = self.entries.pop((space, page), None) is not None
+        self.entry_purges += there
+        return there
 
     def purge_all(self) -> None:
         """Take all out."""
+        self.purges += 1
         self.entries.clear()
+
+    def load(self, entries: Iterable[Entry]) -> None:
+        """Hold these, the oldest first; nothing is counted."""
+        counted = self.purges, self.entry_purges, self.rewritten
+        self.purge_all()
+        for entry in entries:
+            self.insert(entry)
+        self.purges, self.entry_purges, self.rewritten = counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +188,5 @@ class ProtectionUnit:
         """Exact inverse of `save`, by a unit of the same size."""
         self.level, self.space = saved.level, saved.space
         self.keys_on, self.translate = saved.keys_on, saved.translate
-        self.tlb.purge_all()
-        for entry in saved.entries:
-            self.tlb.insert(entry)
+        self.tlb.load(saved.entries)
         self.registers.load(saved.registers)

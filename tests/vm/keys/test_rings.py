@@ -1,8 +1,13 @@
 """A guest in four rings on the processor: the same image on the real unit and on every virtual one."""
 
+from dataclasses import replace
+from unittest.mock import patch
+
 import pytest
 
 from labkit.vm.keys import DuplicateEntries, KeyVirtualizer, NoVirtualization, Retranslation
+from labkit.vm.keys.baselines import EXACT
+from labkit.vm.keys.costs import cost
 from labkit.vm.keys.operations import PRIVILEGED, Operation
 from labkit.vm.keys.rings import RINGS, Rings
 from labkit.vm.machine.tlb import Fault
@@ -58,13 +63,67 @@ def test_a_unit_with_a_bug_is_found_by_the_guest():
     assert rings.text != RIGHT
 
 
+def changes(way):
+    """What became of the TLB while levels changed: (times it was another afterwards, purges, entries rewritten)."""
+    rings = Rings(way(), rounds=500, turns=20, skip_trials=1)
+    unit, changed = rings.unit, []
+
+    def set_level(level, change=unit.set_level):
+        before = list(unit.hardware.tlb.entries.items())
+        change(level)
+        changed.append(list(unit.hardware.tlb.entries.items()) != before)
+
+    with patch.object(unit, "set_level", set_level):
+        rings.run()
+    assert min(unit.counts.level_changes, len(changed)) > 900
+    return sum(changed), unit.counts.purges, unit.counts.rewritten
+
+
 def test_a_change_of_level_touches_key_registers_only():
-    rings = Rings(KeyVirtualizer(), rounds=500, turns=20)
+    assert changes(KeyVirtualizer) == (0, 0, 0)
+    rings = Rings(KeyVirtualizer())
     rings.run()
     counts = rings.unit.counts
-    assert counts.level_changes > 1000
     assert (counts.purges, counts.rewritten, counts.recycled) == (0, 0, 0)
     assert counts.entry_purges == 40  # by the guest's own doing: it inserts its tried page anew
+
+
+class Purging(KeyVirtualizer):
+    """Throws all out as well."""
+
+    def level_changed(self):
+        super().level_changed()
+        self.hardware.tlb.purge_all()
+
+
+class Rewriting(KeyVirtualizer):
+    """Makes the entries exact for the level, in place."""
+
+    def level_changed(self):
+        super().level_changed()
+        for held in list(self.hardware.tlb.entries.values()):
+            rights, level = EXACT[self.rights_now(self.translations[held.page])]
+            self.hardware.tlb.insert(replace(held, rights=rights, level=level))
+
+
+class Dropping(KeyVirtualizer):
+    """Takes entries out one by one, where the level changes what they permit."""
+
+    def level_changed(self):
+        super().level_changed()
+        for held in list(self.hardware.tlb.entries.values()):
+            self.hardware.tlb.purge(held.page)
+
+
+def test_one_that_touches_the_tlb_as_well_is_counted():
+    """Their guest sees no difference: only what was done to the TLB tells."""
+    told = {Purging: (True, True, False), Rewriting: (True, False, True), Dropping: (True, False, False)}
+    for way, which in told.items():
+        assert tuple(map(bool, changes(way))) == which, way
+        measured = cost(way, 1000, 50_000)
+        assert measured.purges + measured.rewritten > 0, way
+    measured = cost(KeyVirtualizer, 1000, 50_000)
+    assert (measured.purges, measured.rewritten) == (0, 0)
 
 
 def test_an_unknown_setting_is_refused():

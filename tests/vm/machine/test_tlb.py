@@ -4,22 +4,11 @@ from itertools import product
 
 import pytest
 
+from labkit.vm.keys.reference import RULES
 from labkit.vm.machine.access_rights import Access, allowed, letters
 from labkit.vm.machine.protection_keys import EMPTY, KeyRegister, KeyRegisters
 from labkit.vm.machine.tlb import Entry, Fault, ProtectionUnit, Tlb, check
 
-# Row: access rights. Column: page level 0..3. In it: what levels 0, 1, 2, 3 may do.
-TABLE = """
-0  r--,---,---,---  r--,r--,---,---  r--,r--,r--,---  r--,r--,r--,r--
-1  r-x,---,---,---  r-x,r-x,---,---  r-x,r-x,r-x,---  r-x,r-x,r-x,r-x
-2  rw-,---,---,---  rw-,rw-,---,---  rw-,rw-,rw-,---  rw-,rw-,rw-,rw-
-3  rwx,---,---,---  rwx,rwx,---,---  rwx,rwx,rwx,---  rwx,rwx,rwx,rwx
-4  rw-,---,---,---  rw-,r--,---,---  rw-,rw-,r--,---  rw-,rw-,rw-,r--
-5  rwx,---,---,---  rwx,r-x,---,---  rwx,r-x,r-x,---  rwx,r-x,r-x,r-x
-6  rw-,---,---,---  rw-,rwx,---,---  rw-,rw-,rwx,---  rw-,rw-,rw-,rwx
-7  r-x,--x,--x,--x  r-x,--x,--x,--x  r-x,--x,--x,--x  r-x,--x,--x,--x
-"""
-RULES = [[cell.split(",") for cell in row.split()[1:]] for row in TABLE.strip().splitlines()]
 LETTER = {Access.READ: "r", Access.WRITE: "w", Access.EXECUTE: "x"}
 STATES = [None, *product((False, True), repeat=3)]  # of the key: in no register, or read, write, execute disabled
 
@@ -104,6 +93,18 @@ def test_the_oldest_translation_makes_room():
     assert tlb.insert(third) is None
     assert tlb.purge(2)
     assert not tlb.purge(2)
+
+
+def test_a_tlb_counts_what_is_done_to_it():
+    tlb = Tlb(2)
+    for entry in (Entry(1, 1, 0, 0), Entry(1, 1, 0, 0), Entry(1, 1, 2, 0), Entry(1, 1, 2, 0, space=1)):
+        tlb.insert(entry)
+    assert (tlb.purges, tlb.entry_purges, tlb.rewritten) == (0, 0, 1)  # the same again is no other value
+    assert [tlb.purge(1), tlb.purge(1)] == [True, False]
+    tlb.purge_all()
+    tlb.load((Entry(1, 1, 0, 0), Entry(2, 2, 0, 0)))
+    assert len(tlb.entries) == 2
+    assert (tlb.purges, tlb.entry_purges, tlb.rewritten) == (1, 1, 1)
 
 
 @pytest.mark.parametrize("make", [lambda: Tlb(0), lambda: KeyRegisters(0), lambda: allowed(8, 0, 0)])
