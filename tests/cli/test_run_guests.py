@@ -112,10 +112,12 @@ def test_a_loop_without_an_exit_can_be_interrupted(tmp_path: Path):
     assert json.loads(out)["reason"] == "interrupted"
 
 
-def test_a_reader_who_leaves_ends_it():
-    process = start("teaching")
+def test_a_reader_who_leaves_ends_it(tmp_path: Path):
+    talker = tmp_path / "talker.bin"
+    talker.write_bytes(b"\x66\xba\xf8\x03\xb0x\xee\xeb\xfd")  # mov dx, 3F8h; mov al, 'x'; out dx, al; jmp to it
+    process = start("--kernel", str(talker), "--at", "0x100000")
     assert process.stdout
-    read_until(process.stdout, b"kernel")
+    read_until(process.stdout, b"x")
     process.stdout.close()
     _, said = process.communicate(timeout=30)
     assert process.returncode == 141
