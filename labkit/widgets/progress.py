@@ -32,6 +32,11 @@ class _Clock:
         """Since it began."""
         return time.monotonic() - self._began
 
+    def share(self, clock: int) -> float:
+        """How much is done, 0 to 1: from the first clock that was told to the expected one."""
+        first = clock if self._first is None else self._first
+        return min((clock - first) / max(self.expected - first, 1), 1)
+
     def words(self, clock: int) -> str:
         """`42 %, 3 s left`, or nothing while it is too early to tell."""
         now = time.monotonic()
@@ -44,7 +49,7 @@ class _Clock:
         if not 0 < done < whole:
             return f"{self.seconds:.0f} s so far"
         left = (now - self._began) * (whole - done) / done
-        return f"{min(100 * clock // self.expected, 99)} %, {left:.0f} s left"
+        return f"{100 * done // whole} %, {left:.0f} s left"
 
 
 def busy(what: str, expected: int, tell: Callable[[str], None]) -> Callable[[int], None]:
@@ -81,7 +86,7 @@ class Progress:
         told = self._clock.words(clock)
         if not told:
             return
-        share = min(clock / self._clock.expected, 1)
+        share = self._clock.share(clock)
         text = f"{self.what}: {told}"
         self._show({
             "text/plain": text,
@@ -94,10 +99,10 @@ class Progress:
             self.what, self._clock = what, _Clock(whole)
         self(done)
 
-    def done(self) -> None:
-        """Put a line in the bar's place that says how long it took."""
+    def done(self, how: str = "done in") -> None:
+        """Put a line in the bar's place that says how it ended, and how long it took."""
         if self._handle is not None:
-            told = f"{self.what}: done in {self._clock.seconds:.0f} s"
+            told = f"{self.what}: {how} {self._clock.seconds:.0f} s"
             self._handle.update({"text/plain": told, "text/html": f"<small>{escape(told)}</small>"}, raw=True)
             self._handle = None
 
@@ -116,5 +121,5 @@ class Progress:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.done()
+    def __exit__(self, kind: object, *_: object) -> None:
+        self.done("done in" if kind is None else "stopped after")

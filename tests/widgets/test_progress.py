@@ -74,3 +74,30 @@ def test_outside_a_notebook_nothing_is_shown(clock, capsys):
         clock[0] += 9
         bar(50)
     assert capsys.readouterr().out == ""
+
+
+def test_what_was_interrupted_is_not_said_to_be_done(clock, monkeypatch):
+    shown: list[dict[str, str]] = []
+
+    class Handle:
+        def update(self, bundle, raw):
+            shown.append(bundle)
+
+    def boot():
+        with Progress("Linux boots", 100) as bar:
+            bar._handle = Handle()
+            clock[0] += 2
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        boot()
+    assert shown[-1]["text/plain"] == "Linux boots: stopped after 2 s"
+
+
+def test_the_share_is_of_what_is_left_from_where_it_began(clock):
+    told: list[str] = []
+    show = busy("looking", 210, told.append)
+    show(200)
+    clock[0] += 2
+    show(201)
+    assert told == ["looking: 10 %, 18 s left"]

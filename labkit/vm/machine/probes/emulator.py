@@ -170,13 +170,18 @@ class Emulator:
     # --- running
 
     def start(self, eip: int) -> int:
-        """Run from `eip` until something stops it; Unicorn's error number, `OK` for none."""
+        """Run from `eip` until something stops it; Unicorn's error number, `OK` for none.
+
+        Raises `SystemExit` when that was the end of the interpreter.
+        """
         engines.append(self._handle)
         try:
             refuse_at_the_end()
-            return int(uclib.uc_emu_start(self._handle, eip, 0, 0, 0))
+            error = int(uclib.uc_emu_start(self._handle, eip, 0, 0, 0))
+            refuse_at_the_end()
         finally:
             engines.remove(self._handle)
+        return error
 
     def raise_failure(self) -> None:
         """Raise what was raised in a Python hook's wrapper (Ctrl-C before the hook began), if anything."""

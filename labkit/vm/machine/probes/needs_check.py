@@ -19,12 +19,12 @@ ALLOW_ALL = U(c.ALLOW_ALL)
 def needs_check(a, linear, info):  # type: ignore[no-untyped-def]
     """Does this block hold an instruction that Unicorn would run although it must first be checked?"""
     env = a[c.ENV]
-    if info & U(ENABLES):
+    cpl = load32(env + U(layout.HFLAGS)) & np.uint32(3)
+    if cpl != 0 and info & U(ENABLES):
         mend_task_register(env)
     if a[c.ALLOW] == ALLOW_ALL:
         return False
     eflags = load32(env + U(layout.EFLAGS))
-    cpl = load32(env + U(layout.HFLAGS)) & np.uint32(3)
     if info & U(IO) and (eflags & np.uint32(0x20000) or cpl > ((eflags >> np.uint32(12)) & np.uint32(3))):
         return load32(env + U(layout.CR0)) & np.uint32(1) != 0
     if info & U(TSC) and cpl != 0 and load32(env + U(layout.CR4)) & np.uint32(4):

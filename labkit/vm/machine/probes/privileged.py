@@ -41,6 +41,7 @@ ESP, SS_BASE = 4 * 8, layout.SEGMENTS + 2 * 24 + 8
 CPL, INHIBIT, CS32, SS32, ADDSEG = U32(3), U32(8), U32(0x10), U32(0x20), U32(0x40)
 PRESENT, S, CODE, CONFORMING, WRITABLE, ACCESSED, BIG = (U32(1 << bit) for bit in (15, 12, 11, 10, 9, 8, 22))
 GRANULAR = U32(1 << 23)
+NMI_MASK = U32(4)  # in what HFLAGS2 names
 STATUS = U32(0x8D5)
 RARE, RF = U32(0x24100), U32(0x10000)  # TF NT VM
 RETURNED = U32(0x100 | 0x200 | 0x3000 | 0x4000 | 0x40000 | 0x200000)
@@ -221,6 +222,12 @@ def _is_stack(words):  # type: ignore[no-untyped-def]
 
 
 @njit()
+def _let_nonmaskable(env):  # type: ignore[no-untyped-def]
+    """IRET lets the next nonmaskable interrupt in (Intel SDM volume 3A, 6.7.1)."""
+    store32(env + U(layout.HFLAGS2), load32(env + U(layout.HFLAGS2)) & ~NMI_MASK)
+
+
+@njit()
 def interrupt_return(a):  # type: ignore[no-untyped-def]
     """IRET: the guest's EIP, with 1 << 32 when a program goes on there; NOWHERE when it is the monitor's.
 
@@ -243,6 +250,7 @@ def interrupt_return(a):  # type: ignore[no-untyped-def]
         _put(a, CS, selector, _base(words), _limit(words), words >> U(32))
         store64(env + U(ESP), (U(load32(env + U(ESP))) + U(12)) & MASK32)
         _set_flags(a, flags)
+        _let_nonmaskable(env)
         _derive(a, 1)
         return target
     at = _stack(a, 5)
@@ -256,6 +264,7 @@ def interrupt_return(a):  # type: ignore[no-untyped-def]
     _put(a, SS, stack, _base(below), _limit(below), below >> U(32))
     store64(env + U(ESP), pointer)
     _set_flags(a, flags)
+    _let_nonmaskable(env)
     _derive(a, 3)
     return target | U(1 << 32)
 

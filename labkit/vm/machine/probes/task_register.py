@@ -3,7 +3,7 @@
 A call gate to an inner ring takes the stack from the task state segment. Unicorn aborts unless the hidden part of
 TR is present and of type 1 or 9, a task state segment that is available: it never sets its busy bit there. A guest
 that never loaded TR, or loaded it with nothing, finds no stack in a segment of no length: #TS, as the manual says
-of a task state segment that is too short (Intel SDM volume 2, CALL: gates to more privilege).
+of a task state segment that is too short (Intel SDM volume 2, CALL). From ring 0 no gate leads further inward.
 """
 
 import numpy as np
