@@ -186,6 +186,22 @@ class History:
             self.machine.board.serial.type(self.inputs[self._applied].data)
             self._applied += 1
 
+    def copy_without_input(self) -> Machine:
+        """A copy of the machine as it stands, but without what was typed at this very clock: another past's first."""
+        clock = self.clock
+        first = bisect_left(self.inputs, clock, key=lambda given: given.clock)
+        typed = self.inputs[first:]
+        if not typed or typed[0].clock != clock:
+            return self.machine.copy()
+        with self.staying():
+            del self.inputs[first:]
+            try:
+                self.restore(self.machine.checkpoints.before(clock))
+                self.forward(clock)
+                return self.machine.copy()
+            finally:
+                self.inputs += typed
+
     # --- the end, where history is made
 
     def record(

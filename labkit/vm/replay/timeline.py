@@ -318,9 +318,10 @@ class Timeline:
     ) -> "Timeline":
         """A new timeline that starts at the cursor with an edit as its first event; this one stays as it is.
 
+        What was typed into this one at the cursor or later is not carried over.
         Raises `TimelineError` for what cannot be edited, and then nothing has changed anywhere.
         """
-        twin = self.machine.copy()
+        twin = self._history.copy_without_input()
         done = edit.edit(twin, registers or {}, memory or {})
         engine = continuing(self._engine, self.engine)
         origin = self.name.partition(FORKED)[0]  # of a fork of a fork, too

@@ -25,6 +25,24 @@ def test_a_fork_without_an_edit_goes_the_same_way(recorded):
     assert rest == [e for e in recorded.events if e.point.instructions >= twin.start][-len(rest) :]
 
 
+def test_what_is_typed_at_the_very_point_is_not_carried_over(recorded):
+    there = recorded._history.inputs[-1].clock
+    recorded.seek(there)
+    here = state(recorded)
+    twin = recorded.fork()
+    assert state(recorded) == here, "the parent still has it"
+    twin.type(b"forks 2\n")
+    assert state(twin) == here, "typed again, it is the same: nothing else was missing"
+    other = recorded.fork()
+    other.type(b"help\n")
+    other.run(150_000)
+    printed = other.console_at(other.end)[len(other.console_at(other.start)) :]
+    assert printed.startswith(b"help")
+    assert b"forks 2" not in printed
+    recorded.seek(recorded.end)
+    assert b"forks 2" in recorded.console_at(recorded.end)
+
+
 def test_the_parent_does_not_notice(recorded):
     recorded.seek(recorded.end)
     wanted = state(recorded)
