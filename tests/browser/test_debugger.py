@@ -123,10 +123,31 @@ def test_fields_and_clicks_leave_the_keys_to_the_debugger(lab_page):
         keyboard.press("e")
         keyboard.type("1234")
         keyboard.press(key)
-        assert lab.page.locator(".lkd .rg input").count() == 0
+        lab.page.locator(".lkd .rg input").wait_for(state="detached")
         assert lab.page.evaluate("document.activeElement.closest('.rg') !== null")
         assert lab.page.get_by_text("eax is 0000 1234").count() == 0 or accept
     lab.page.get_by_text("eax is 0000 1234").wait_for()
+
+
+def test_a_refused_edit_stays_open_to_be_corrected(lab_page):
+    lab = opened(lab_page)
+    keyboard, here, field = lab.page.keyboard, clock(lab), lab.page.locator(".lkd .mem input")
+    lab.page.locator(".lkd .mem i").first.dblclick()
+    keyboard.type("zz")
+    keyboard.press("Enter")
+    lab.page.get_by_role("alert").get_by_text("bytes 'zz'").wait_for()
+    assert field.input_value() == "zz"
+    keyboard.press("Backspace")
+    keyboard.press("Backspace")
+    keyboard.type("90 90")  # a space that went astray would start a run
+    keyboard.press("Enter")
+    lab.page.get_by_text("90 90 from here on").wait_for()
+    field.wait_for(state="detached")
+    assert clock(lab) == here
+    keyboard.press("?")
+    lab.page.locator(".lkd .keys").wait_for()
+    keyboard.press("Escape")
+    lab.page.locator(".lkd .keys").wait_for(state="hidden")
 
 
 def test_stops_are_written_shown_met_and_taken_away(lab_page):

@@ -11,6 +11,7 @@ from labkit.vm.replay import Breakpoint, Timeline
 from labkit.widgets.debugger import calls
 from labkit.widgets.debugger.calls import Call
 from labkit.widgets.debugger.stops import words
+from labkit.widgets.debugger.words import hex32
 
 if TYPE_CHECKING:
     from labkit.widgets.debugger.session import Session
@@ -36,6 +37,7 @@ class Runner:
         self._fast = False
         self._direction = 1
         self._target: Breakpoint | None = None
+        self._name = ""
         self._call: Call | None = None
         self._printed = 0
         self._quiet_since: float | None = None
@@ -55,18 +57,24 @@ class Runner:
         self._live = session.timeline.cursor == session.timeline.end
         self._fast, self._direction, self._call = False, 1, None
         self._quiet_since = None
-        session.state = replace(session.state, running=True)
+        session.state = replace(session.state, running=True, aim="")
 
-    def begin_fast(self, direction: int = 1) -> None:
-        """Run to the next breakpoint, or to the one before, as fast as it goes."""
+    def begin_fast(self, direction: int = 1, aim: str = "") -> None:
+        """Run to the next breakpoint, or to the one before, as fast as it goes; `aim` says where, in words."""
         self.begin()
+        self._session.state = replace(self._session.state, aim=aim)
         self._fast, self._direction = True, direction
         self._live = self._live and direction > 0
 
     def begin_to(self, address: int) -> None:
         """Run to the next time at an address."""
         self._aim(Breakpoint.at(address))
-        self.begin_fast()
+        self._name = self._session.timeline.symbol(address) or hex32(address)
+        self.begin_fast(aim=f"to {self._name} (looked for forward only)")
+
+    def begin_to_stop(self, direction: int) -> None:
+        """Run to the next stop, or back to the one before."""
+        self.begin_fast(direction, "on to a stop" if direction > 0 else "back to a stop")
 
     def _aim(self, target: Breakpoint) -> None:
         """A breakpoint for this run only, where there is none like it."""
@@ -87,7 +95,7 @@ class Runner:
         if call is None:
             return False
         self._aim(call.target)
-        self.begin_fast(direction)
+        self.begin_fast(direction, "over the call" if direction > 0 else "back over the call")
         self._call = call
         return True
 
@@ -184,7 +192,10 @@ class Runner:
             begun = self._direction < 0
             return "that call began before the history" if begun else "that call does not return in this history"
         if self._target is not None:
-            return "that address is not reached between here and the end of the history"
+            return (
+                f"{self._name} is not reached between here and the end of the history; it may lie before: "
+                "stop at it, and [ looks back"
+            )
         return "no breakpoint was met before this point"
 
     def _hit(self, timeline: Timeline, limit: int) -> bool:

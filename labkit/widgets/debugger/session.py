@@ -6,7 +6,6 @@ Whatever goes wrong in a command becomes the view's message; the session goes on
 import gc
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from labkit.vm.machine.state import GENERAL
@@ -20,7 +19,7 @@ from labkit.widgets.debugger.events import Marks
 from labkit.widgets.debugger.histories import Histories
 from labkit.widgets.debugger.memory import memory
 from labkit.widgets.debugger.model import Answer, View
-from labkit.widgets.debugger.places import MASK, address
+from labkit.widgets.debugger.places import MASK, address, code_address, looks_like_an_address
 from labkit.widgets.debugger.running import Runner
 from labkit.widgets.debugger.state import SPEEDS, Access, State
 from labkit.widgets.debugger.stops import parse_stop, remove, toggle, watch
@@ -189,7 +188,7 @@ class Session:
     def _go(self, command: Command) -> None:
         """To a point, a share of the history, a named place, an event, or the next time at an address."""
         text, timeline = command.text.strip().lower(), self.timeline
-        symbol = timeline.address_of(command.text.strip())
+        symbol = timeline.address_of(command.text.strip()) is not None
         phases = self.marks.scrubber(timeline, self.state.places).phases
         named = {phase.name.lower(): phase.clock for phase in phases}
         try:
@@ -199,20 +198,18 @@ class Session:
                 self.step_event(text, +1)
             elif text in set(EventKind):
                 raise CommandError(f"no event of the kind {text!r} has happened in this history")
-            elif symbol is not None:
-                self.runner.begin_to(symbol)
+            elif symbol or looks_like_an_address(text):
+                self.runner.begin_to(code_address(timeline, command.text))
             elif text.endswith("%"):
                 self.goto(timeline.start + int((timeline.end - timeline.start) * float(text[:-1]) / 100))
-            elif text.startswith("0x") or text.endswith("h"):
-                self.runner.begin_to(parse_number(text, 16) & MASK)
             else:
                 self.goto(parse_number(text, 10))
         except (ValueError, OverflowError) as error:
             if isinstance(error, CommandError):
                 raise
             raise CommandError(
-                f"go to {command.text!r}? Write a point (338 214 006), a share (50%), an address "
-                "(c010 4a1fh), a symbol, an event (page fault) or a name under the scrubber"
+                f"go to {command.text!r}? Write a point (338 214 006), a share (50%), an address (c010 4a1f; "
+                "of decimal digits only: 1000h), a symbol, an event (page fault) or a name under the scrubber"
             ) from None
 
     def _over(self, command: Command) -> None:
@@ -240,11 +237,11 @@ class Session:
 
     def _next_stop(self, _: Command) -> None:
         self._need_breakpoints()
-        self.runner.begin_fast()
+        self.runner.begin_to_stop(+1)
 
     def _previous_stop(self, _: Command) -> None:
         self._need_breakpoints()
-        self.runner.begin_fast(-1)
+        self.runner.begin_to_stop(-1)
 
     def _need_breakpoints(self) -> None:
         if not self.timeline.breakpoints:
@@ -257,7 +254,7 @@ class Session:
     def _stop(self, command: Command) -> None:
         if not command.text.strip():
             raise CommandError("stop at what? Write an address, a register, an event, or 'write' and an address")
-        what = parse_stop(self.timeline, command.text, partial(address, self.timeline))
+        what = parse_stop(self.timeline, command.text)
         self.tell(toggle(self.timeline, what), "note")
 
     def _unstop(self, command: Command) -> None:

@@ -32,6 +32,8 @@ class State:
 
     speed: int = 3
     running: bool = False
+    aim: str = ""
+    """Where the run goes, in words that follow "running"; empty where it just goes on."""
     before: Registers | None = None
     """Registers at the last stop; None at the first look."""
     before_clock: int = 0

@@ -9,7 +9,6 @@ A watch on memory stays on the frame that the address leads to when it is set.
 """
 
 import re
-from collections.abc import Callable
 
 from labkit.vm.machine.state import GENERAL
 from labkit.vm.monitor import EventKind
@@ -17,18 +16,23 @@ from labkit.vm.replay import Breakpoint, Timeline, Watchpoint
 from labkit.vm.replay.breakpoints import Stopper
 from labkit.widgets.debugger.command import CommandError
 from labkit.widgets.debugger.model import StopRow, Stops
+from labkit.widgets.debugger.places import address, code_address
 from labkit.widgets.debugger.words import hex32, in_words
 
 __all__ = ["SHOWN", "parse_stop", "remove", "stops", "toggle", "watch", "words"]
 
 SHOWN = 12
+UNWATCHED = re.compile(
+    r"eip|ip|e?flags|[a-d][xlh]|[sd]i|[sb]p|[c-gs]s|[cd]r\d|tr\d?|[gil]dtr|st\d?|[xy]?mm\d", re.IGNORECASE
+)
+"""Registers of which no history is kept: never taken for code at their value (`ch`, `dh` are no numbers here)."""
 HELP = "write an address or symbol (c010 4a1fh), a register (eax), write ADDRESS, or an event (page fault)"
 _WRITE = re.compile(r"writes?\s+(?:(\d{1,4})\s+(?:bytes?\s+)?at\s+|(?:to|at)\s+)?(.+)", re.IGNORECASE)
 _RANGE = re.compile(r"(.+?)\s*(?:-|\.\.)\s*(.+)")
 
 
-def parse_stop(timeline: Timeline, text: str, address: Callable[[str], int]) -> Stopper:
-    """The stop that was written down; `address` reads one. Raises CommandError, TimelineError."""
+def parse_stop(timeline: Timeline, text: str) -> Stopper:
+    """The stop that was written down. Raises CommandError, TimelineError."""
     text = text.strip()
     kinds = {str(kind) for kind in EventKind}
     if text.lower() in GENERAL:
@@ -36,14 +40,17 @@ def parse_stop(timeline: Timeline, text: str, address: Callable[[str], int]) -> 
     if text.lower() in kinds:
         return Breakpoint.event(text.lower())
 
-    def place(written: str) -> int:
+    if UNWATCHED.fullmatch(text):
+        raise CommandError(f"{text} cannot be watched: {', '.join(GENERAL)} can; write an address for code")
+
+    def place(written: str, of_data: bool = False) -> int:
         try:
-            return address(written)
+            return address(timeline, written) if of_data else code_address(timeline, written)
         except CommandError:
             raise CommandError(f"stop at {text!r}? {HELP}") from None
 
     if written := _WRITE.fullmatch(text):
-        return watch(timeline, place(written[2]), int(written[1] or 4))
+        return watch(timeline, place(written[2], of_data=True), int(written[1] or 4))
     if timeline.address_of(text) is None and (bounds := _RANGE.fullmatch(text)):
         return Breakpoint.range(place(bounds[1]), place(bounds[2]))
     return Breakpoint.at(place(text))

@@ -67,7 +67,7 @@ def _subtitle(timeline: Timeline) -> str:
 
 def _status(timeline: Timeline, state: State, ring: int, shown: Code) -> str:
     what = next((row.mnemonic for row in shown.rows if row.mark in {"next", "again"}), "")
-    doing = "running" if state.running else f"paused before {what}" if what else "paused"
+    doing = f"running {state.aim}".strip() if state.running else f"paused before {what}" if what else "paused"
     at_end = ", end of the history" if timeline.cursor == timeline.end and not state.running else ""
     unit = getattr(timeline.engine, "unit", None)  # of a protection unit: the guest's level is not the ring
     level = f"guest level {unit.level}, real ring {ring}" if unit is not None else f"ring {ring}"
@@ -79,6 +79,8 @@ def _console(timeline: Timeline, state: State) -> Console:
     hint = "goes on from here" if at_end else "forks the timeline here"
     if state.screen:
         lines = [line.rstrip() for line in timeline.screen()]
+        if not any(lines):
+            return Console("VGA screen, blank", (), hint)
         return Console("VGA screen", tuple(PRINTABLE.sub("·", line) for line in lines[:25]), hint)
     return Console("serial, ttyS0", console_lines(timeline.console_at(timeline.cursor)), hint)
 

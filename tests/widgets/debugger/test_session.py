@@ -350,6 +350,14 @@ def test_screen_and_console(timeline):
     assert len(console.lines) == 25
 
 
+def test_a_blank_screen_is_said_to_be_blank(timeline, monkeypatch):
+    session = Session(timeline)
+    session.do({"do": "screen"})
+    monkeypatch.setattr(timeline, "screen", lambda: [" " * 80] * 25)
+    console = session.view().console
+    assert (console.name, console.lines) == ("VGA screen, blank", ())
+
+
 def test_a_rare_kind_is_shown_however_far_its_events_are(timeline):
     session = Session(timeline)
     rare = min(timeline.events.kinds().items(), key=lambda kind: kind[1])[0]

@@ -37,6 +37,21 @@ def test_a_stop_is_written_shown_and_taken_away(timeline, text, what, words):
     assert session.view().stops.rows == ()
 
 
+@pytest.mark.parametrize("name", ["cr3", "cr2", "eip", "eflags", "flags", "cs", "AX", "ah", "dr7"])
+def test_registers_without_a_history_are_no_code_and_no_watch(timeline, name):
+    session = Session(timeline)
+    session.do({"do": "stop", "text": name})
+    can = "eax, ecx, edx, ebx, esp, ebp, esi, edi can; write an address for code"
+    assert session.view().message == f"{name} cannot be watched: {can}"
+    assert not list(timeline.breakpoints)
+
+
+def test_a_watch_may_be_where_a_register_points(timeline):
+    session = Session(timeline)
+    session.do({"do": "stop", "text": "write esp"})
+    assert list(timeline.breakpoints) == [Watchpoint.memory(timeline.registers.esp, 4)]
+
+
 def test_a_symbol_is_a_place_to_stop_at(timeline):
     session = Session(timeline)
     session.do({"do": "stop", "text": "paging_init"})
@@ -49,6 +64,7 @@ def test_a_symbol_is_a_place_to_stop_at(timeline):
     ("command", "told"),
     [
         ({"do": "stop", "text": ""}, "stop at what?"),
+        ({"do": "stop", "text": "c126 4d49 0"}, "stop at"),
         ({"do": "stop", "text": "nowhere"}, "stop at 'nowhere'?"),
         ({"do": "stop", "text": "write f000 0000"}, "nothing can be watched there"),
         ({"do": "stop", "text": "write 9999 at c011 c000"}, "on one page"),

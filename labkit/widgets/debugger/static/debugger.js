@@ -16,7 +16,7 @@ const KEYS = [
   ["[", "back to the stop before"], ["]", "on to the next stop"], ["m", "memory at an address"],
   ["w", "who wrote the selected byte or register"], ["e", "edit the focused register, or the selected bytes (forks)"],
   ["t", "type to the console"], ["f", "the other history, after a fork"], ["v", "serial console or VGA screen"], ["/", "choose the kind of event"],
-  ["?", "this list"],
+  ["?", "this list; Esc closes it, too"],
 ];
 const PATIENCE = 4000; // ms without an answer before we say so
 
@@ -70,6 +70,7 @@ function render({ model, el }) {
   let sent = view.seq ?? 0;
   let waiting = null;
   let help = false;
+  let edited = null; // the field whose edit waits for its answer
 
   // --- talking to the kernel
   function send(what, more) {
@@ -94,7 +95,7 @@ function render({ model, el }) {
   const speeds = SPEEDS.map((name, i) => h("button", {
     type: "button", role: "radio", "data-speed": i + 1, "aria-label": `speed ${i + 1}: ${name}`, title: `${i + 1}: ${name}`,
   }, h("i", { style: `height:${3 * (i + 1)}px` })));
-  const goTo = h("input", { class: "m", "aria-label": "go to a point, address, symbol, event or name", "aria-keyshortcuts": "g", spellcheck: "false", autocomplete: "off" });
+  const goTo = h("input", { class: "m", "aria-label": "go to a point, address, symbol, event or name", "aria-keyshortcuts": "g", placeholder: "12 345 or code c126 4d49", title: "decimal digits: a point; hexadecimal with a letter, a final h, or in four and four: code; 50%, a symbol, an event or a name", spellcheck: "false", autocomplete: "off" });
   const stopAt = h("input", { class: "m", "aria-label": "stop at: an address, a register, write ADDRESS, or an event", "aria-keyshortcuts": "s", placeholder: "eax, interrupt, write esp", spellcheck: "false", autocomplete: "off" });
   const speedName = h("span", { class: "s spn" });
   const toolbar = h("div", { class: "bar", role: "toolbar", "aria-label": "moving in time" },
@@ -445,15 +446,23 @@ function render({ model, el }) {
       open = false;
       const focused = input === document.activeElement;
       input.remove();
+      why.remove();
       value.hidden = false;
       if (focused) (value.tabIndex < 0 ? root : value).focus({ preventScroll: true });
     };
+    const why = h("span", { class: "why s", role: "alert", hidden: "" });
     input.lkDone = (accept) => {
-      if (accept) send("edit", command(input.value));
-      close();
+      if (!accept) return close();
+      send("edit", command(input.value));
+      edited = { seq: sent, answered: () => { // what was refused stays to be corrected
+        if (view.message_kind !== "error") return close();
+        text(why, view.message);
+        why.hidden = false;
+        attr(input, "aria-invalid", "true");
+      } };
     };
     value.hidden = true;
-    value.after(input);
+    value.after(input, why);
     input.addEventListener("blur", close);
     input.select();
     input.focus();
@@ -479,6 +488,7 @@ function render({ model, el }) {
     " ": () => send(view.running ? "pause" : "run"), Home: () => send("start"), End: () => send("end"),
     g: () => goTo.focus(), b: breakpoint, "[": () => send("previous_stop"), "]": () => send("next_stop"),
     m: () => address.focus(), w: writer, t: () => typed.focus(), v: () => send("screen"), "/": () => filter.focus(), "?": toggleHelp,
+    Escape: () => { if (help) toggleHelp(); },
     e: () => {
       const row = document.activeElement?.closest(".rg tr");
       const name = row?.querySelector(".vl")?.dataset.name;
@@ -538,7 +548,8 @@ function render({ model, el }) {
     else if (cell) editBytes(Number(cell.dataset.to));
   });
   filter.addEventListener("change", () => { send("filter", { name: filter.value }); root.focus({ preventScroll: true }); });
-  for (const field of [goTo, address, stopAt]) field.addEventListener("focus", () => field.select());
+  for (const field of [address, stopAt]) field.addEventListener("focus", () => field.select());
+  goTo.addEventListener("focus", () => { goTo.value = ""; }); // the placeholder says what can be written
   goTo.addEventListener("blur", () => { goTo.value = view.point; });
 
   // --- scrubbing: one seek at a time, always to where the pointer is now
@@ -569,6 +580,11 @@ function render({ model, el }) {
   // --- answers
   function changed() {
     draw();
+    if (edited && view.seq >= edited.seq) {
+      const { answered: done } = edited;
+      edited = null;
+      done();
+    }
     if (wanted !== null && view.seq >= sent) {
       const to = wanted;
       wanted = null;
