@@ -259,6 +259,26 @@ def test_nothing_is_cut_off_sideways(lab_page, width):
     assert text.is_visible(), "the bytes as characters"
 
 
+REGISTERS = """
+() => [...document.querySelectorAll(".lkd .rg tr")].map((row) => {
+  const box = row.getBoundingClientRect(), pane = row.closest(".rg").getBoundingClientRect();
+  return [Math.round(box.x - pane.x), Math.round(box.y - pane.y), Math.round(box.height)].join();
+})
+"""
+
+
+@pytest.mark.parametrize("width", [1100, 1280, 1400])
+def test_registers_stay_in_their_rows_whatever_changes(lab_page, width):
+    lab = opened(lab_page, width=width)
+    before = lab.page.evaluate(REGISTERS)
+    lab.page.locator(".lkd").focus()
+    lab.page.keyboard.press("Home")  # nearly all change, cr0 and cr3 among them
+    lab.page.locator(".lkd .rg table:last-child tr.ch").first.wait_for()
+    assert lab.page.evaluate(REGISTERS) == before
+    assert {row.split(",")[2] for row in before} == {"20"}
+    assert [row.split(",")[1] for row in before[:10]] == [row.split(",")[1] for row in before[10:]]
+
+
 def test_two_views_stay_in_step(lab_page):
     lab = opened(lab_page, cells=[BOOT, "Debugger(timeline)", "timeline.seek(77)"])
     lab.page.locator(".lkd").nth(1).wait_for()
