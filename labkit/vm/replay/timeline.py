@@ -318,7 +318,7 @@ class Timeline:
     ) -> "Timeline":
         """A new timeline that starts at the cursor with an edit as its first event; this one stays as it is.
 
-        What was typed into this one at the cursor or later is not carried over.
+        What was typed at the cursor or later is not carried over (of a recording: what comes later).
         Raises `TimelineError` for what cannot be edited, and then nothing has changed anywhere.
         """
         twin = self._history.copy_without_input()
