@@ -207,10 +207,11 @@ class Runner:
         if hit is None:
             return False
         if self._call is not None and hit.what == self._call.target:
-            if not self._call.holds(timeline):
-                return False  # the same code, in a deeper call
-            self.stop()
-            return True
+            if self._call.holds(timeline):
+                self.stop()
+                return True
+            if self._target is not None:
+                return False  # the same code, in a deeper call, where nobody else wants to stop
         self.stop(f"stopped {words(hit.what)}")
         return True
 
@@ -220,7 +221,10 @@ class Runner:
         if timeline.breakpoints:
             end = timeline.end
             timeline.seek(here)
-            if self._hit(timeline, end):
+            while not self._hit(timeline, end):
+                if timeline.cursor == end:
+                    break
+            else:
                 return
         if str(stop.reason) != "instructions":
             self.stop(str(stop.message))

@@ -1,5 +1,7 @@
 """Over a call and back over it, as if it were one instruction."""
 
+from labkit.vm.machine import Machine
+from labkit.vm.replay import Breakpoint, Timeline
 from labkit.widgets.debugger.session import Session
 from tests.widgets.debugger.conftest import run_out
 
@@ -98,3 +100,39 @@ def test_breakpoints_hold_within_the_call(timeline):
     run_out(session)
     assert timeline.symbol(timeline.registers.eip) == "paging_init"
     assert session.view().message.startswith("stopped before")
+
+
+# mov ecx, 3; call f; jmp to it        f: dec ecx; jz out; call f; nop; out: ret
+RECURSION = bytes.fromhex("b9 03 00 00 00  e8 02 00 00 00  eb fe  49 74 06 e8 f8 ff ff ff 90 c3")
+AFTER = 0x1014
+
+
+def at_the_inner_call() -> Timeline:
+    """The end of a history, before the outermost of the calls of itself; its return is instruction 14."""
+    machine = Machine(1 << 20)
+    machine.processor.write_physical(0x1000, RECURSION)
+    registers = machine.processor.registers
+    registers.set_flat(8, 16)
+    registers.eip, registers.general[4] = 0x1000, 0x8000
+    timeline = Timeline(machine)
+    timeline.run(instructions=4)
+    return timeline
+
+
+def test_a_call_of_itself_at_the_end_of_history_is_passed_with_its_own_return():
+    timeline = at_the_inner_call()
+    session = Session(timeline)
+    session.do({"do": "over"})
+    run_out(session)
+    assert timeline.registers.eip == AFTER
+    assert timeline.registers.esp == 0x8000 - 4
+
+
+def test_a_breakpoint_at_the_return_holds_in_the_deeper_call():
+    timeline = at_the_inner_call()
+    timeline.breakpoints.add(Breakpoint.at(AFTER))
+    session = Session(timeline)
+    session.do({"do": "over"})
+    run_out(session)
+    assert timeline.registers.eip == AFTER
+    assert timeline.registers.esp == 0x8000 - 8, "the inner one returns first"
