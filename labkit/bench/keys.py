@@ -4,20 +4,26 @@ sweep      the guest `rings` on the processor, its rate of level changes set; th
 keys       the same with more and more keys in the guest's data
 verdicts   every combination, and random programs, held against the architecture's rules
 pressure   four and sixty-four times more keys than the hardware has registers
+linux      a boot to the shell by keyed paging and by paging: the same end, the same memory and registers
 """
 
 from collections.abc import Sequence
 from itertools import product
 
+from labkit import guests
 from labkit.bench.figure import Figure, Progress
+from labkit.guests.fetch import fetched
 from labkit.vm.keys import KeyVirtualizer, Retranslation
 from labkit.vm.keys.costs import Cost, key_costs, rate_costs
 from labkit.vm.keys.programs import Program, run
+from labkit.vm.machine import Machine
 from labkit.vm.machine.access_rights import LEVELS, RIGHTS, Access
+from labkit.vm.machine.keyed_paging import keyed_paging
 from labkit.vm.machine.protection_keys import KeyRegister
 from labkit.vm.machine.tlb import Entry
+from labkit.vm.monitor import Monitor, Stop
 
-__all__ = ["KEYS", "RATES", "exhaustive", "measure", "sweep"]
+__all__ = ["KEYS", "RATES", "exhaustive", "measure", "same_end", "sweep"]
 
 RATES = (100, 300, 1_000, 3_000, 10_000)
 """Level changes per million instructions that are asked for; what comes about is measured."""
@@ -26,6 +32,7 @@ FILES = (16, 32, 64, 128)
 """Key registers of the hardware, for 64 keys of the guest."""
 GOAL_RATE, GOAL_RATIO = 10_000, 10
 REGISTERS = 16
+PC_MEMORY = 128 << 20
 SWEEP = "guest rings on the processor, its system calls only; {:.0f} level changes per million instructions"
 MANY = "the same with {} keys, a page each; {:.0f} level changes per million instructions"
 ALL_CASES = "access right x page level x key state x guest level x access"
@@ -54,7 +61,47 @@ def measure(accesses: int, say: Progress) -> list[Figure]:
             Figure(f"{name}.hidden_misses", cost.key_misses, "per M", method),
             Figure(f"{name}.key_writes", cost.key_writes, "per change", method),
         ]
-    return figures + _random(accesses, say)
+    figures += _random(accesses, say)
+    if fetched("linux"):
+        return figures + same_end("linux", b"/ # ", say)
+    say("keys: linux is not fetched, so its boot by keys is left out: labkit fetch linux")
+    return figures
+
+
+def same_end(guest: str, prompt: bytes, say: Progress) -> list[Figure]:
+    """A guest up to its prompt by keyed paging and by paging: how many of clock, RAM and registers differ."""
+    ends = []
+    for mmu in ("labkit", "keyed paging"):
+        say(f"keys: {guest} to its prompt, mmu {mmu!r}")
+        machine = Machine(PC_MEMORY, mmu=mmu)
+        machine.load(guests.boot(guest, memory=PC_MEMORY))
+        stop = _until(machine, prompt)
+        ends.append((stop.point, machine.ram_sha256(), machine.registers_sha256()))
+        if mmu == "keyed paging":
+            told = keyed_paging(machine.processor)
+        machine.processor.close()
+    method = f"{guest} to its prompt, keyed paging against paging; RAM {ends[1][1][:16]}"
+    differ = sum(one != other for one, other in zip(*ends, strict=True))
+    return [
+        _none(f"keys.{guest}.differing", differ, "of 3", f"{method}: clock, SHA-256 of RAM and of registers"),
+        _none(f"keys.{guest}.stale_keys", told.stale, "", method),
+        Figure(f"keys.{guest}.level_changes_seen", told.level_changes, "", f"{method}; those that a TLB fill has met"),
+    ]
+
+
+def _until(machine: Machine, prompt: bytes) -> Stop:
+    monitor, seen = Monitor(machine), bytearray()
+
+    def listen(data: bytes) -> None:
+        seen.extend(data)
+        if prompt in seen[-len(prompt) - len(data) :]:
+            monitor.request_stop("the prompt")
+
+    machine.board.serial.on_output.append(listen)
+    stop = monitor.run()
+    if prompt not in seen:
+        raise RuntimeError(f"the prompt {prompt!r} never came: {stop}")
+    return stop
 
 
 def _none(name: str, value: float, unit: str, method: str) -> Figure:

@@ -86,7 +86,7 @@ class Outcome:
         line = cost if self.reason == "instructions" else f"{self.message or self.reason} ({cost})"
         counted = ", ".join(f"{count:,} {name}" for name, count in self.translator.items())
         if self.protection:
-            kept = ("level_changes", "refills", "key_register_writes", "purges")
+            kept = ("level_changes", "level_changes_seen", "refills", "key_register_writes", "purges")
             told = (f"{self.protection[name]:,} {name.replace('_', ' ')}" for name in kept if name in self.protection)
             counted = f"protection by {self.protection['way']}: {', '.join(told)}"
         return f"{line}\n{counted}" if counted else line

@@ -42,14 +42,23 @@ def engine_for(protection: str, machine: Any) -> Any:
 
 
 def counts(machine: Any, engine: Any) -> Mapping[str, int | str]:
-    """The way, and what it has counted; empty for plain paging."""
+    """The way, and what it has counted; empty for plain paging.
+
+    In the JSON of a run it is `protection`: of a protection unit all of `Counts` (vm/keys/unit.py); of keyed paging
+
+    level_changes_seen     those that a TLB fill has met: the registers are set at a fill, and what both levels have
+                           filled, Unicorn's TLB of each ring keeps apart by itself
+    key_register_writes    of the four
+    stopped_by_a_key       accesses
+    stale_keys             that forbade what is allowed: there should be none
+    """
     if machine.processor.mmu == "keyed paging":
         from labkit.vm.machine.keyed_paging import keyed_paging
 
         told = keyed_paging(machine.processor)
         return {
-            "way": "keyed paging", "level_changes": told.level_changes, "key_register_writes": told.register_writes,
-            "stopped_by_a_key": told.forbidden, "stale_keys": told.stale,
+            "way": "keyed paging", "level_changes_seen": told.level_changes,
+            "key_register_writes": told.register_writes, "stopped_by_a_key": told.forbidden, "stale_keys": told.stale,
         }  # fmt: skip
     unit = getattr(engine, "unit", None)
     if unit is None:

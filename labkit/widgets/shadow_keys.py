@@ -89,7 +89,7 @@ def _outcome(verdict: Verdict, seen: Fault | None) -> str:
     if seen is None:
         return f"the hardware says {verdict.fault}; the guest's own unit would not fault: hidden, and tried again"
     if seen is Fault.NONE:
-        return "all gates are shut: the access is made"
+        return "all gates let it pass: the access is made"
     if seen is verdict.fault:
         return f"the hardware's fault is the guest's: {seen}"
     return f"the hardware says {verdict.fault}; the guest's own unit would say {seen}, so that is reflected"
@@ -139,16 +139,16 @@ def _gates(parts: list[str], verdict: Verdict, seen: Fault | None, y: int) -> in
     for number, (fault, name) in enumerate(GATES):
         x, line = LEFT + number * step, y + 26
         reached = verdict.passed or fault <= verdict.fault
-        shut = verdict.passed or fault < verdict.fault
-        ink = "ink" if shut else "fault" if reached else "line"
+        passes = verdict.passed or fault < verdict.fault
+        ink = "ink" if passes else "fault" if reached else "line"
         end = f"M{x:.0f} {line}H{x + 24:.0f}" + (
-            f"L{x + 50:.0f} {line}" if shut else f"L{x + 44:.0f} {line - 18}"
+            f"L{x + 50:.0f} {line}" if passes else f"L{x + 44:.0f} {line - 18}"
         )
         parts.append(
             svg.line(end + f"M{x + 50:.0f} {line}H{x + step:.0f}", ink, width=1.5, dashed=not reached)
         )
         parts.append(svg.text(x, line + 18, name, ink if reached else "dim", small=True))
-        mark = "passes" if shut else "stops here" if reached else "not reached"
+        mark = "passes" if passes else "stops here" if reached else "not reached"
         parts.append(svg.text(x, line + 32, mark, ink if reached else "dim", small=True))
     parts.append(svg.text(LEFT, y + 82, _outcome(verdict, seen), "fault" if seen else "ink"))
     return y + 86

@@ -16,3 +16,11 @@ def test_sixty_four_times_as_many_keys_are_really_used():
     assert all(figure.met for name, figure in figures.items() if name.endswith(".wrong"))
     misses = [figures[f"keys.random_{times}x.hidden_misses"].value for times in (1, 4, 64)]
     assert misses == sorted(misses)
+
+
+def test_a_guest_of_an_ordinary_pc_ends_the_same_by_keys():
+    """The teaching guest: what `measure` does with linux."""
+    figures = {figure.name: figure for figure in keys.same_end("teaching", b"$ ", lambda _line: None)}
+    assert figures["keys.teaching.differing"].met
+    assert figures["keys.teaching.stale_keys"].met
+    assert figures["keys.teaching.level_changes_seen"].value > 0

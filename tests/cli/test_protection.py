@@ -48,7 +48,7 @@ def test_a_guest_of_an_ordinary_pc_by_keys():
     assert "protection" not in plain
     assert keyed["protection"]["way"] == "keyed paging"
     assert keyed["protection"]["stale_keys"] == 0
-    assert keyed["protection"]["key_register_writes"] == 3 * keyed["protection"]["level_changes"]
+    assert keyed["protection"]["key_register_writes"] == 3 * keyed["protection"]["level_changes_seen"]
     assert keyed["ram_sha256"] == plain["ram_sha256"]
 
 

@@ -14,7 +14,7 @@ enum operation {
     OP_WRITE = 9,      /* EBX: likewise, ECX value */
     OP_PROBE = 10,     /* EBX page, ECX access 1 read 2 write 4 execute, EDX level -> 1 or 0; not privileged */
     OP_PROMOTE = 11,   /* on a page with access rights 7: to that page's level -> level; not privileged */
-    OP_DEMOTE = 12,    /* EBX level, not above the present one; not privileged */
+    OP_DEMOTE = 12,    /* EBX level, not more privileged than the present one; not privileged */
     OP_CALL = 13,      /* interruption with cause 16; not privileged */
     OP_STOP = 14,      /* the end */
 };

@@ -3,9 +3,9 @@
     class(AR, page level) = (rights at level 0, at 1, at 2, at 3)         32 combinations, 26 different vectors
     shadow AR(class)      = the union over the levels: R -> 0, RX -> 1, RW -> 2, RWX -> 3
 
-The shadow rights do not depend on the guest's level; they permit everything that some level may do, so mostly too
-much. Each union contains R, because level 0 reads every page; so the four plain kinds are enough, and AR 7, whose
-pages promote whoever executes EPC there, never gets into the hardware.
+The shadow rights do not depend on the guest's level; they permit everything that some level may do, so for some
+levels too much. Each union contains R, because level 0 reads every page; so the four plain kinds are enough, and
+AR 7, whose pages promote whoever executes EPC there, never gets into the hardware.
 
 The patent's own table is not known to us; this one is derived, and checked exhaustively (tests/vm/keys).
 """

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from labkit.vm.keys.operations import PRIVILEGED, TRAP, Cause, Operation, entry_from
 from labkit.vm.keys.shadow import KeyVirtualizer
+from labkit.vm.keys.today import PkuVirtualizer
 from labkit.vm.keys.unit import VirtualState, VirtualUnit
 from labkit.vm.machine import Machine
 from labkit.vm.machine.access_rights import EXECUTE, READ, WRITE, Access
@@ -30,6 +31,9 @@ BY_BIT = {READ: Access.READ, WRITE: Access.WRITE, EXECUTE: Access.EXECUTE}
 CAUSE, ADDRESS, EIP, LEVEL, SAVED_ESP, SAVED_EAX, SAVED_EFLAGS = range(7)
 MOST_HIDDEN = 256
 """Faults without a retired instruction between them, after which the unit or its size is held to be at fault."""
+LEAST_REGISTERS = 8
+"""One instruction may touch six pages (itself, what it reads and writes may each lie across two), with a key each:
+with fewer registers it never ends, because each missing key takes the place of another that it needs."""
 READABLE = SAVED_EAX + 1
 DPL3, IOPL3 = 0x6000, 0x3000
 
@@ -50,7 +54,8 @@ class KeysEngine:
     The machine gets an empty protection unit of the size that this way has, whatever it had before; `load` brings
     back a state.
 
-    Raises `ValueError` for a machine with another mmu.
+    Raises `ValueError` for a machine with another mmu, or for fewer than `LEAST_REGISTERS` in the hardware;
+    `TypeError` for a unit that stands for x86's own keys (today.py): the machine's is Itanium's.
     """
 
     name = "keys"
@@ -58,7 +63,12 @@ class KeysEngine:
     def __init__(self, machine: Machine, unit: VirtualUnit | None = None) -> None:
         processor, unit = machine.processor, unit or KeyVirtualizer()
         fresh = unit.hardware
-        self.physical = machine.install_unit(len(fresh.registers), fresh.tlb.size)
+        if isinstance(unit, PkuVirtualizer):
+            raise TypeError(f"{type(unit).__name__} is for x86's keys, not Itanium's: give a KeyVirtualizer")
+        count = len(fresh.registers)
+        if count < LEAST_REGISTERS:
+            raise ValueError(f"{count} key registers: one instruction may need six, give {LEAST_REGISTERS} or more")
+        self.physical = machine.install_unit(count, fresh.tlb.size)
         unit.attach(self.physical)
         self.unit = unit
         self.on_fault: Callable[[int, Access, Fault, Fault], None] | None = None
@@ -185,8 +195,7 @@ class KeysEngine:
         self.unit.set_register(number, KeyRegister.from_word(word))
 
     def _read_key(self, number: int, _c: int, _d: int) -> None:
-        register = self.unit.keys[number]
-        self._answer(register.word if register.valid else 0)
+        self._answer(self.unit.keys[number].word)
 
     def _mode(self, bits: int, _c: int, _d: int) -> None:
         self.physical.translate = bool(bits & 1)

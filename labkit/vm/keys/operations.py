@@ -15,7 +15,7 @@
                      1 or 0 in EAX
     11   promote     to the level of the page it runs on, if that has AR 7;         no     EPC
                      the level in EAX
-    12   demote      EBX level, not above the present one                           no     BR.RET
+    12   demote      EBX level, not more privileged than the present one            no     BR.RET
     13   call        an interruption with cause 16                                  no     BREAK
     14   stop        the guest is done                                              yes
 

@@ -20,7 +20,7 @@ from dataclasses import replace
 
 from labkit.vm.keys.classes import CLASSES, PLAIN, RightsClass, class_of
 from labkit.vm.keys.shadow import KeyVirtualizer
-from labkit.vm.keys.unit import HARDWARE_LEVEL
+from labkit.vm.keys.unit import HARDWARE_LEVEL, VirtualState
 from labkit.vm.machine.access_rights import ALL, EXECUTE, LEVELS, READ, WRITE, Access, allowed
 from labkit.vm.machine.protection_keys import KeyRegister
 from labkit.vm.machine.tlb import Entry, Fault, ProtectionUnit, Verdict
@@ -90,6 +90,16 @@ class PkuVirtualizer(KeyVirtualizer):
         self.hardware: PkuUnit = PkuUnit(entries)
         self.hardware.level = HARDWARE_LEVEL
         self.emulated = 0
+
+    def save(self) -> VirtualState:
+        """All that it holds."""
+        saved = super().save()
+        return replace(saved, own=(saved.own, self.emulated))
+
+    def load(self, saved: VirtualState) -> None:
+        """Exact inverse of `save`."""
+        own, self.emulated = saved.own
+        super().load(replace(saved, own=own))
 
     # --- the two halves of the translation
 

@@ -6,7 +6,7 @@
     2 RW        rw-  rw-  rw-  rw-       6 RWX/RW   rwx  rw-  rw-  rw-
     3 RWX       rwx  rwx  rwx  rwx       7 X/RX     --x  --x  --x  r-x
 
-A level above the page's own has no rights, but on an AR 7 page anyone may execute.
+A level less privileged than the page's own has no rights, but on an AR 7 page anyone may execute.
 Source: Itanium architecture manual, volume 2, table 4-2.
 """
 

@@ -1,4 +1,9 @@
-"""Keyed paging from outside: the key registers and counts of a machine whose mmu is "keyed paging"."""
+"""Keyed paging from outside: the key registers and counts of a machine whose mmu is "keyed paging".
+
+It is a fixed table of four keys (probes/keyed_fill.py). The registers are set at the first TLB fill after a change of
+level; between fills Unicorn's TLBs, one for ring 3 and one for the others, keep the levels apart, and a change that
+meets no fill is not counted.
+"""
 
 import ctypes
 from dataclasses import dataclass

@@ -10,6 +10,7 @@ from labkit.vm.keys.baselines import EXACT
 from labkit.vm.keys.costs import cost
 from labkit.vm.keys.operations import PRIVILEGED, Operation
 from labkit.vm.keys.rings import RINGS, Rings
+from labkit.vm.keys.today import PkuVirtualizer
 from labkit.vm.machine.tlb import Fault
 from labkit.vm.monitor.stop import StopReason
 
@@ -27,7 +28,7 @@ def test_the_guest_finds_its_rules_kept(way):
 
 def test_every_way_ends_in_the_same_state():
     states = set()
-    for unit in (KeyVirtualizer(), KeyVirtualizer(registers=3, entries=8, guest_registers=16), NoVirtualization()):
+    for unit in (KeyVirtualizer(), KeyVirtualizer(registers=8, entries=8, guest_registers=16), NoVirtualization()):
         rings = Rings(unit)
         rings.run()
         states.add((rings.machine.processor.clock, rings.machine.ram_sha256(), rings.machine.registers.sha256()))
@@ -124,6 +125,26 @@ def test_one_that_touches_the_tlb_as_well_is_counted():
         assert measured.purges + measured.rewritten > 0, way
     measured = cost(KeyVirtualizer, 1000, 50_000)
     assert (measured.purges, measured.rewritten) == (0, 0)
+
+
+@pytest.mark.parametrize("registers", [1, 2, 7])
+def test_too_few_key_registers_are_refused(registers):
+    with pytest.raises(ValueError, match=f"^{registers} key registers: .* give 8 or more"):
+        Rings(KeyVirtualizer(registers=registers, guest_registers=16))
+
+
+def test_a_unit_of_x86s_keys_is_refused():
+    with pytest.raises(TypeError, match="give a KeyVirtualizer"):
+        Rings(PkuVirtualizer())
+
+
+@pytest.mark.parametrize("word", [0xABC0E, 0xABC0F, 0, 0xFFFFFF00])
+def test_a_key_register_reads_back_as_written(word):
+    engine = Rings(KeyVirtualizer()).engine
+    engine._write_key(3, word, 0)
+    engine._read_key(3, 0, 0)
+    assert engine._processor.registers.general[0] == word
+    assert engine.unit.keys[3].valid == bool(word & 1)
 
 
 def test_an_unknown_setting_is_refused():

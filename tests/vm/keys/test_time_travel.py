@@ -15,7 +15,7 @@ from labkit.vm.machine.tlb import Entry
 from labkit.vm.monitor import Monitor
 from labkit.vm.replay import Timeline
 
-FEW = partial(KeyVirtualizer, registers=4, entries=12, guest_registers=16, shadow_keys=24)
+FEW = partial(KeyVirtualizer, registers=8, entries=12, guest_registers=16, shadow_keys=24)
 """So small that registers, entries and shadow keys are taken from each other all the time."""
 SAID = b"rings: 3822 trials, 0 wrong\nrings: 20 calls, the end\n"
 

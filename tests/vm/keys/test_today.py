@@ -7,7 +7,7 @@ import pytest
 from labkit.vm.keys import CLASSES, KeyVirtualizer, class_of
 from labkit.vm.keys.programs import Program, run
 from labkit.vm.keys.today import PKU_KEYS, PkuUnit, PkuVirtualizer, carries_over, expressible, summary
-from labkit.vm.machine.access_rights import EXECUTE, LEVELS, Access, letters
+from labkit.vm.machine.access_rights import EXECUTE, LEVELS, READ, Access, letters
 from labkit.vm.machine.protection_keys import KeyRegister
 from labkit.vm.machine.tlb import Entry, Fault
 
@@ -72,6 +72,17 @@ def test_every_combination_with_the_key_loaded_before_the_level_changes():
         unit.set_level(after)
         for access in Access:
             assert unit.access(1, access) is unit.expected(1, access).fault, (ar, pl, key, before, after, access)
+
+
+def test_what_it_holds_comes_back():
+    unit, other = PkuVirtualizer(), PkuVirtualizer()
+    unit.set_register(0, KeyRegister(7, READ))
+    unit.insert(Entry(1, 1, rights=2, level=3, key=7))
+    assert unit.access(1, Access.WRITE) is Fault.NONE  # to be written and not read
+    assert unit.emulated == 1
+    other.load(unit.save())
+    assert other.save() == unit.save()
+    assert other.emulated == unit.emulated
 
 
 class KeysOnly(PkuVirtualizer):
