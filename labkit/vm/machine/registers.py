@@ -15,6 +15,7 @@ __all__ = ["CS", "DS", "ES", "FS", "GDT", "GS", "IDT", "LDT", "NMI_MASK", "SS", 
 ES, CS, SS, DS, FS, GS, LDT, TR, GDT, IDT = range(10)
 CPL, INHIBIT, CS32, SS32, ADDSEG = 3, 8, 0x10, 0x20, 0x40
 VM = 0x20000
+TASK_BUSY = 1 << 9  # of a task state segment's type; Unicorn never has it in TR, and ends at a call gate if it finds it
 NMI_MASK = 4  # in hflags2; Unicorn's IRET clears it
 BIG = 1 << 22  # D/B bit in a descriptor's second word
 FLAT_CODE, FLAT_DATA = 0x00CF9B00, 0x00CF9300
@@ -96,6 +97,8 @@ class RegisterFile:
         limit = (low & 0xFFFF) | (high & 0xF0000)
         if high & 1 << 23:
             limit = limit << 12 | 0xFFF
+        if index == TR:
+            high &= ~TASK_BUSY
         segment.selector, segment.limit, segment.flags = selector, limit, high
         segment.base = (low >> 16) | (high & 0xFF) << 16 | (high & 0xFF000000)
 
