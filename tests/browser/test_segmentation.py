@@ -36,7 +36,7 @@ def test_a_key_moves_the_segment_and_its_pictures(lab_page, theme: str):
     lab.page.keyboard.press("Home")
     output.get_by_text("unchanged").first.wait_for(state="attached")  # the title of a shape
     output.get_by_label("expands down").check()
-    output.get_by_text("nothing left").first.wait_for()
+    output.get_by_text("nothing left").first.wait_for(state="attached")
     assert lab.cell_count() == 1, "a key in the widget leaked into the notebook"
 
 
