@@ -275,7 +275,7 @@ class ExpansionDesigner(anywidget.AnyWidget):
         except (CommandError, ValueError, OSError) as error:
             self._message = " ".join(str(error).split())
         self.refresh()
-        self._watch()
+        self._watch(begun=isinstance(content, dict) and content.get("do") in {"run", "sample"})
 
     def _obey(self, content: Any) -> None:
         command, designer = parse(content), self.designer
@@ -294,9 +294,9 @@ class ExpansionDesigner(anywidget.AnyWidget):
         else:
             raise CommandError(f"there is no command {command.do!r}")
 
-    def _watch(self) -> None:
-        """Show a job's progress while it runs."""
-        if not self.designer.busy or (self._task is not None and not self._task.done()):
+    def _watch(self, *, begun: bool) -> None:
+        """Show a job's progress while it runs, and its end: one that has just `begun` may be over already."""
+        if not (begun or self.designer.busy) or (self._task is not None and not self._task.done()):
             return
         try:
             loop = asyncio.get_running_loop()
