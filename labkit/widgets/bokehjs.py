@@ -5,6 +5,7 @@ page does; it is never part of a widget's state, so a saved notebook does not ho
 """
 
 import json
+from collections.abc import Callable, Collection
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from typing import Any
 import anywidget
 import traitlets
 
+from labkit.widgets.picture import WIDGET_MIME, Picture, in_kernel
 from labkit.widgets.theme import css, esm, tokens
 
-__all__ = ["BokehFigure", "script"]
+__all__ = ["BokehFigure", "figure_bundle", "script"]
 
 
 @cache
@@ -57,3 +59,17 @@ class BokehFigure(anywidget.AnyWidget):
         """The page has no BokehJS yet."""
         if message == "bokehjs":
             self.send("bokehjs", buffers=[script()])
+
+
+def figure_bundle(
+    figure: Callable[[], Any], picture: Picture, include: Collection[str] | None, exclude: Collection[str] | None
+) -> dict[str, Any]:
+    """What IPython displays: the picture's static faces, and in a notebook the live figure, which is made then."""
+    bundle: dict[str, Any] = {"text/plain": picture.text, "image/svg+xml": picture.svg}
+    if in_kernel():
+        live = BokehFigure.of(figure(), label=picture.title, svg=picture.svg, text=picture.text)
+        bundle[WIDGET_MIME] = live.get_view_spec()
+    return {
+        kind: data for kind, data in bundle.items()
+        if (not include or kind in include) and not (exclude and kind in exclude)
+    }  # fmt: skip

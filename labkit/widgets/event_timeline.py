@@ -6,9 +6,9 @@ from typing import Any
 
 from labkit.vm.monitor.events import Event, EventKind
 from labkit.widgets import svg
-from labkit.widgets.bokehjs import BokehFigure
+from labkit.widgets.bokehjs import figure_bundle
 from labkit.widgets.notation import decimal
-from labkit.widgets.picture import WIDGET_MIME, Picture, in_kernel
+from labkit.widgets.picture import Picture
 from labkit.widgets.theme import tokens
 
 __all__ = ["LANES", "EventTimeline", "event_timeline"]
@@ -56,15 +56,7 @@ class EventTimeline:
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> dict[str, Any]:
-        bundle: dict[str, Any] = {"text/plain": self.picture.text, "image/svg+xml": self.picture.svg}
-        if in_kernel():
-            picture = self.picture
-            live = BokehFigure.of(self.figure(), label=picture.title, svg=picture.svg, text=picture.text)
-            bundle[WIDGET_MIME] = live.get_view_spec()
-        return {
-            kind: data for kind, data in bundle.items()
-            if (not include or kind in include) and not (exclude and kind in exclude)
-        }  # fmt: skip
+        return figure_bundle(self.figure, self.picture, include, exclude)
 
 
 def event_timeline(

@@ -10,8 +10,8 @@ from typing import Any
 
 from labkit.vm.keys.costs import Cost
 from labkit.widgets import svg
-from labkit.widgets.bokehjs import BokehFigure
-from labkit.widgets.picture import WIDGET_MIME, Picture, in_kernel
+from labkit.widgets.bokehjs import figure_bundle
+from labkit.widgets.picture import Picture
 from labkit.widgets.theme import tokens
 
 __all__ = ["CostLines", "costs_by_keys", "costs_by_rate"]
@@ -45,15 +45,7 @@ class CostLines:
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> dict[str, Any]:
-        picture = self.picture
-        bundle: dict[str, Any] = {"text/plain": picture.text, "image/svg+xml": picture.svg}
-        if in_kernel():
-            live = BokehFigure.of(self.figure(), label=picture.title, svg=picture.svg, text=picture.text)
-            bundle[WIDGET_MIME] = live.get_view_spec()
-        return {
-            kind: data for kind, data in bundle.items()
-            if (not include or kind in include) and not (exclude and kind in exclude)
-        }  # fmt: skip
+        return figure_bundle(self.figure, self.picture, include, exclude)
 
 
 def costs_by_rate(costs: Sequence[Cost]) -> CostLines:
