@@ -34,6 +34,7 @@ def expand_windows(
     captured = full_trace(
         source, spans(wanted), memory=memory, values="values" in what, branches=alone, linear="linear" in what,
         registers="registers" in what, walks="walks" in what, turns=turns,
+        events="events" in what,
     )  # fmt: skip
     for batch in captured:
         shown = project(batch, wanted, parameters)

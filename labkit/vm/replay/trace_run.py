@@ -53,10 +53,10 @@ class _Producer(threading.Thread):
     """Runs the source through the spans of clocks and hands over what was captured."""
 
     def __init__(
-        self, source: Source, tracer: Tracer, parts: Sequence[Window], *, turns: bool = False
+        self, source: Source, tracer: Tracer, parts: Sequence[Window], *, events: bool, turns: bool = False
     ) -> None:
         super().__init__(name="trace", daemon=True)
-        self._source, self._tracer, self._parts = source, tracer, parts
+        self._source, self._tracer, self._parts, self._events = source, tracer, parts, events
         self._left = False
         self._rows: list[Row] = []
         self.items: queue.Queue[Item] = queue.Queue(0 if turns else WAITING)
@@ -88,7 +88,8 @@ class _Producer(threading.Thread):
         """Stop at each multiple of CHUNK, so that batches do not depend on how code is cut into blocks."""
         processor, monitor = self._source.machine.processor, self._source.monitor
         while (clock := processor.clock) < part.end:
-            monitor.engine, monitor.log = _Tapped(engine, self._tracer, self), self._rows
+            monitor.engine = _Tapped(engine, self._tracer, self)
+            monitor.log = self._rows if self._events else None
             goal = min(part.end, (clock // CHUNK + 1) * CHUNK)
             self._source.forward(goal)
             self.give()
@@ -114,8 +115,10 @@ class _Producer(threading.Thread):
         self.join()
 
 
-def _captured(source: Source, tracer: Tracer, parts: Sequence[Window]) -> Generator[tuple[Capture, list[Row]]]:
-    producer = _Producer(source, tracer, parts)
+def _captured(
+    source: Source, tracer: Tracer, parts: Sequence[Window], *, events: bool
+) -> Generator[tuple[Capture, list[Row]]]:
+    producer = _Producer(source, tracer, parts, events=events)
     producer.start()
     try:
         while (item := producer.items.get()) is not None:
@@ -126,9 +129,11 @@ def _captured(source: Source, tracer: Tracer, parts: Sequence[Window]) -> Genera
         producer.leave()
 
 
-def _in_turns(source: Source, tracer: Tracer, part: Window) -> Generator[tuple[Capture, list[Row]]]:
+def _in_turns(
+    source: Source, tracer: Tracer, part: Window, *, events: bool
+) -> Generator[tuple[Capture, list[Row]]]:
     """The same without a second thread: a stretch of the run, then the consumer, and so on."""
-    producer = _Producer(source, tracer, [part], turns=True)
+    producer = _Producer(source, tracer, [part], events=events, turns=True)
     monitor = source.monitor
     engine, log = monitor.engine, monitor.log
     with tracer.tracing():
@@ -142,18 +147,22 @@ def _in_turns(source: Source, tracer: Tracer, part: Window) -> Generator[tuple[C
 
 def full_trace(
     source: Source, parts: Sequence[Window], *, memory: bool = True, values: bool = True, branches: bool = False,
-    turns: bool = False, **more: bool,
+    turns: bool = False, events: bool = True, **more: bool,
 ) -> Iterator[Batch]:  # fmt: skip
     """Every instruction of some stretches of a run, in batches; of `branches` alone if so wanted.
 
-    `turns`: on one core, run and consumer by turns. `more` goes to `Tracer`.
+    `turns`: on one core, run and consumer by turns. Without `events` the monitor keeps no log of them, and answers
+    what a guest polls without Python. `more` goes to `Tracer`.
     """
     made: Columns | None = None
     for part in parts:
         source.goto(part.start)
         tracer = Tracer(source.machine.processor, memory=memory, values=values, **more)
         made = made or Columns(branches=branches)
-        captures = _in_turns(source, tracer, part) if turns else _captured(source, tracer, [part])
+        if turns:
+            captures = _in_turns(source, tracer, part, events=events)
+        else:
+            captures = _captured(source, tracer, [part], events=events)
         with closing(captures) as captured:
             for capture, rows in captured:
                 yield made.batch(capture, rows)

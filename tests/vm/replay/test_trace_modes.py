@@ -52,12 +52,14 @@ def traced(request: pytest.FixtureRequest) -> tuple[str, list[Batch]]:
     return request.param, batches
 
 
-@pytest.mark.parametrize("how", ["hooks", "turns", "calls"])
+@pytest.mark.parametrize("how", ["hooks", "turns", "calls", "unlogged"])
 def test_every_way_is_the_same(traced, how: str, monkeypatch: pytest.MonkeyPatch):
     name, batches = traced
     if how == "calls":
         monkeypatch.setenv("LABKIT_INLINE", "0")
-    other, _state = trace(name, **({} if how == "calls" else {how: True}))
+    given = {"calls": {}, "unlogged": {"events": False}}.get(how, {how: True})
+    other, _state = trace(name, **given)
+    assert any(batch.rows for batch in other) == (how != "unlogged" and any(batch.rows for batch in batches))
     for column in (*INSTRUCTION, *REFERENCE, "value"):
         assert np.array_equal(whole(batches, column), whole(other, column)), column
 

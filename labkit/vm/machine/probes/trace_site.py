@@ -30,6 +30,7 @@ from labkit.vm.machine.probes.call_site import (
 )
 from labkit.vm.machine.probes.compiled import njit
 from labkit.vm.machine.probes.decode import BRANCH, INFO_COUNT
+from labkit.vm.machine.probes.exit_checks import drop_exit_checks
 from labkit.vm.machine.probes.intrinsics import load16, store8, store16, store32, store64
 from labkit.vm.machine.probes.trace_words import get
 
@@ -64,6 +65,7 @@ def note_in_place(a, t, back, number, linear, size, info):  # type: ignore[no-un
     store32(site + U(16), np.uint32(U(far) & MASK32))
     far_check = load16(site + U(47)) == 0x15FF  # which is a byte longer
     store16(site + U(20), np.uint16(0x1FEB) if far_check else np.uint16(0x1EEB))
+    drop_exit_checks(a, site, linear, size)
 
 
 def _disp(word: int) -> str:

@@ -3,6 +3,7 @@
 import ctypes
 import platform
 import sys
+from contextlib import nullcontext
 from typing import Any
 
 import capstone
@@ -13,6 +14,7 @@ from labkit.vm.machine import Machine
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes.code_buffer import find_code_buffer
 from labkit.vm.machine.probes.exit_checks import drop_exit_checks
+from labkit.vm.machine.trace import Tracer
 from labkit.vm.monitor import Monitor
 
 ENGINE = 0x5555_1234_5678
@@ -131,10 +133,12 @@ def test_a_head_that_says_something_else_and_nothing_is_touched(
 
 
 @pytest.mark.skipif(sys.platform != "linux" or platform.machine() != "x86_64", reason="calls stay calls on this host")
-def test_they_are_gone_from_what_unicorn_has_made() -> None:
+@pytest.mark.parametrize("traced", [False, True])
+def test_they_are_gone_from_what_unicorn_has_made(traced: bool) -> None:
     machine = Machine(memory=64 << 20)
     machine.load(boot("stores", memory=64 << 20))
-    Monitor(machine).run(1_000_000)
+    with Tracer(machine.processor, values=True).tracing() if traced else nullcontext():
+        Monitor(machine).run(1_000_000)
     engine = int(machine.processor.cells[c.ENGINE])
     code = ctypes.string_at(find_code_buffer(engine), 1 << 18)
     asked = code.count(b"\x48\xbf" + engine.to_bytes(8, "little") + b"\x33\xf6")
