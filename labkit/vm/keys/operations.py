@@ -13,8 +13,8 @@
      9   write       EBX likewise, ECX value                                        yes
     10   probe       EBX page, ECX access 1 read, 2 write, 4 execute, EDX level;    no     PROBE
                      1 or 0 in EAX
-    11   promote     to the level of the page it runs on, if that has AR 7;         no     EPC
-                     the level in EAX
+    11   promote     to the level of the page it runs on, if that has AR 7; to      no     EPC
+                     0 where addresses are not translated; the level in EAX
     12   demote      EBX level, not more privileged than the present one            no     BR.RET
     13   call        an interruption with cause 16                                  no     BREAK
     14   stop        the guest is done                                              yes

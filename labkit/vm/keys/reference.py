@@ -29,13 +29,17 @@ LETTERS = {Access.READ: "r", Access.WRITE: "w", Access.EXECUTE: "x"}
 
 
 class Reference:
-    """What a guest on a real unit of `registers` key registers would see; it starts at level 0, keys checked."""
+    """What a guest on a real unit of `registers` key registers would see.
+
+    It starts at level 0, addresses translated and keys checked.
+    """
 
     def __init__(self, registers: int) -> None:
         self.translations: dict[int, Entry] = {}
-        self.registers: list[KeyRegister | None] = [None] * registers
+        self.registers = [KeyRegister(0, 0, valid=False)] * registers
         self.level = 0
         self.keys_on = True
+        self.translate = True
 
     def insert(self, entry: Entry) -> None:
         """ITC."""
@@ -46,10 +50,12 @@ class Reference:
         self.translations.pop(page, None)
 
     def set_register(self, index: int, register: KeyRegister) -> None:
-        """MOV PKR: a key is in one register at most."""
+        """MOV PKR: a key is in one valid register at most; the other one's valid bit is cleared, no other bit."""
         if register.valid:
-            self.registers = [None if held and held.key == register.key else held for held in self.registers]
-        self.registers[index] = register if register.valid else None
+            self.registers = [
+                KeyRegister(held.key, held.disabled, held.valid and held.key != register.key) for held in self.registers
+            ]
+        self.registers[index] = register
 
     def set_level(self, level: int) -> None:
         """An interruption, or RFI."""
@@ -59,10 +65,16 @@ class Reference:
         """PSR.pk."""
         self.keys_on = on
 
+    def set_translate(self, on: bool) -> None:
+        """PSR.it and PSR.dt."""
+        self.translate = on
+
     def promote(self, page: int) -> int:
         """EPC on a page: the level afterwards."""
         entry = self.translations.get(page)
-        if entry is not None and entry.rights == 7 and entry.level < self.level:
+        if not self.translate:
+            self.level = 0
+        elif entry is not None and entry.rights == 7 and entry.level < self.level:
             self.level = entry.level
         return self.level
 
@@ -76,11 +88,11 @@ class Reference:
         entry = self.translations.get(page)
         if entry is None or not self.keys_on:
             return None
-        return next((held for held in self.registers if held and held.key == entry.key), None)
+        return next((held for held in self.registers if held.valid and held.key == entry.key), None)
 
     def access(self, page: int, access: Access) -> Fault:
         """The first gate that is shut, or `NONE`."""
-        return self._at(self.level, page, access)
+        return self._at(self.level, page, access) if self.translate else Fault.NONE
 
     def probe(self, page: int, access: Access, level: int) -> bool | Fault:
         """PROBE, for the less privileged of two levels: a plain no where key or rights deny."""

@@ -149,13 +149,17 @@ class VirtualUnit(ABC):
             return fault
         return fault not in (Fault.KEY_PERMISSION, Fault.ACCESS_RIGHTS)
 
-    def promote(self, page: int) -> bool:
-        """EPC from a page: on one with access rights 7 the guest's level becomes the page's, if more privileged."""
+    def promote(self, page: int) -> None:
+        """EPC from a page: on one with access rights 7 the guest's level becomes the page's, if more privileged.
+
+        Without translation it becomes 0, whatever the page. (Itanium first compares PFS.ppl with the level and may
+        raise an illegal operation fault; this unit has no such register.)
+        """
         entry = self.translations.get(page)
-        if entry is None or entry.rights != 7:
-            return False
-        self.set_level(min(self.level, entry.level))
-        return True
+        if not self.hardware.translate:
+            self.set_level(0)
+        elif entry is not None and entry.rights == 7:
+            self.set_level(min(self.level, entry.level))
 
     def demote(self, level: int) -> None:
         """BR.RET: to a level as privileged as the present one or less. Raises `ValueError` for another."""

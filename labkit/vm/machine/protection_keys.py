@@ -8,7 +8,7 @@ Nothing here knows of privilege levels. Source: Itanium architecture manual, vol
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from labkit.vm.machine.access_rights import EXECUTE, READ, WRITE
 
@@ -50,7 +50,8 @@ EMPTY = KeyRegister(0, 0, valid=False)
 class KeyRegisters:
     """A file of `size` key registers.
 
-    A key is in one register at most: writing it into another invalidates the first, as the processor does.
+    A key is in one valid register at most: writing it into another clears the valid bit of the first, and no other
+    bit, as the processor does.
     Raises `ValueError` for fewer than one register.
     """
 
@@ -73,7 +74,7 @@ class KeyRegisters:
         if register.valid:
             twin = self._places.get(register.key)
             if twin is not None:
-                self._registers[twin] = EMPTY
+                self._registers[twin] = replace(self._registers[twin], valid=False)
             self._places[register.key] = index
         self._registers[index] = register
 

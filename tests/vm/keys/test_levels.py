@@ -6,9 +6,11 @@ import pytest
 
 from labkit.vm.keys import DuplicateEntries, KeyVirtualizer, NoVirtualization, Retranslation
 from labkit.vm.keys.operations import Cause, Operation
-from labkit.vm.keys.reference import Reference
+from labkit.vm.keys.reference import RULES, Reference
 from labkit.vm.keys.rings import Rings
-from labkit.vm.machine.tlb import Entry
+from labkit.vm.machine.access_rights import Access
+from labkit.vm.machine.protection_keys import KeyRegister
+from labkit.vm.machine.tlb import Entry, Fault
 
 WAYS = [KeyVirtualizer, Retranslation, DuplicateEntries, NoVirtualization]
 PROMOTED = ((0, 0, 0, 0), (0, 1, 1, 1), (0, 1, 2, 2), (0, 1, 2, 3))
@@ -29,10 +31,10 @@ def rings():
     made.machine.processor.close()
 
 
-def call(rings, level, operation, operand=0, second=0, third=0):
+def call(rings, level, operation, operand=0, second=0, third=0, translate=False):
     """INT 60h at a level; the cause of the interruption that came, or `NOTHING`."""
     registers = rings.machine.processor.registers
-    rings.engine.physical.translate = False  # which MODE may have changed
+    rings.engine.physical.translate = translate  # MODE may have changed it
     rings.unit.set_level(level)
     rings.engine.vector, rings.engine.handler_stack = VECTOR, STACK
     rings.engine.saved[0] = NOTHING
@@ -80,10 +82,31 @@ def test_demote(way):
             assert to == 4 or reference.demote(to) == level
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_promote_without_translation(way):
+    for rights, page_level, level in product(range(8), range(4), range(4)):
+        unit, reference = way(), Reference(16)
+        unit.hardware.translate = reference.translate = False
+        for one in (unit, reference):
+            one.insert(Entry(1, 1, rights, page_level))
+            one.set_level(level)
+            one.promote(1)
+            assert one.level == 0
+
+
 def test_promote_on_the_processor(rings):
+    rings.unit.set_register(0, KeyRegister(0))
+    rings.unit.insert(Entry(VECTOR >> 12, VECTOR >> 12, 1, 0))  # a handler that does nothing
+    rings.machine.processor.write_physical(VECTOR, b"\x90" * 4)
     for rights, page_level, level in product(range(8), range(4), range(4)):
         rings.unit.insert(Entry(CODE >> 12, CODE >> 12, rights, page_level))
         assert call(rings, level, Operation.PROMOTE) == NOTHING
+        assert rings.unit.level == rings.machine.processor.registers.general[0] == 0  # not translated
+        cause = call(rings, level, Operation.PROMOTE, translate=True)
+        if "x" not in RULES[rights][page_level][level]:
+            assert cause == Fault.ACCESS_RIGHTS | Access.EXECUTE.bit << 8
+            continue
+        assert cause == NOTHING
         wanted = PROMOTED[page_level][level] if rights == 7 else level
         assert rings.unit.level == rings.machine.processor.registers.general[0] == wanted, (rights, page_level, level)
 

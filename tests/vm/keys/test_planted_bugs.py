@@ -59,7 +59,6 @@ class ToTheTop(KeyVirtualizer):
 
     def promote(self, page):
         self.set_level(0)
-        return True
 
 
 class LettingReturn(KeyVirtualizer):

@@ -6,7 +6,7 @@ import pytest
 
 from labkit.vm.keys.reference import RULES
 from labkit.vm.machine.access_rights import Access, allowed, letters
-from labkit.vm.machine.protection_keys import EMPTY, KeyRegister, KeyRegisters
+from labkit.vm.machine.protection_keys import KeyRegister, KeyRegisters
 from labkit.vm.machine.tlb import Entry, Fault, ProtectionUnit, Tlb, check
 
 LETTER = {Access.READ: "r", Access.WRITE: "w", Access.EXECUTE: "x"}
@@ -72,11 +72,11 @@ def test_bits_of_the_word():
     assert KeyRegister(1, 4).word == 0x109  # xd
 
 
-def test_a_key_is_in_one_register():
+def test_a_key_is_in_one_valid_register():
     registers = KeyRegisters(3)
-    registers[0] = KeyRegister(5)
+    registers[0] = KeyRegister(5, 4)
     registers[2] = KeyRegister(5, 2)
-    assert registers[0] == EMPTY
+    assert registers[0] == KeyRegister(5, 4, valid=False)  # only the valid bit went
     assert registers.find(5) == 2
     registers[2] = KeyRegister(6)
     assert registers.get(5) is None
