@@ -3,6 +3,7 @@
 sweep      the guest `rings` on the processor, its rate of level changes set; the hardware's TLB refills counted
 keys       the same with more and more keys in the guest's data
 verdicts   every combination, and random programs, held against the architecture's rules
+guest code random scripts on the processor, by shadow keys and on the real unit: each access as the rules foretell
 pressure   four and sixty-four times more keys than the hardware has registers
 linux      a boot to the shell by keyed paging and by paging: the same end, the same memory and registers
 """
@@ -13,23 +14,28 @@ from itertools import product
 from labkit import guests
 from labkit.bench.figure import Figure, Progress
 from labkit.guests.fetch import fetched
-from labkit.vm.keys import KeyVirtualizer, Retranslation
+from labkit.vm.keys import KeyVirtualizer, NoVirtualization, Retranslation
+from labkit.vm.keys.comparison import compare
 from labkit.vm.keys.costs import Cost, key_costs, rate_costs
 from labkit.vm.keys.programs import Program, run
+from labkit.vm.keys.scripts import write
+from labkit.vm.keys.unit import VirtualUnit
 from labkit.vm.machine import Machine
 from labkit.vm.machine.access_rights import LEVELS, RIGHTS, Access
 from labkit.vm.machine.keyed_paging import keyed_paging
 from labkit.vm.machine.protection_keys import KeyRegister
-from labkit.vm.machine.tlb import Entry
+from labkit.vm.machine.tlb import Entry, Fault
 from labkit.vm.monitor import Monitor, Stop
 
-__all__ = ["KEYS", "RATES", "exhaustive", "measure", "same_end", "sweep"]
+__all__ = ["KEYS", "RATES", "exhaustive", "guest_code", "measure", "same_end", "sweep"]
 
 RATES = (100, 300, 1_000, 3_000, 10_000)
 """Level changes per million instructions that are asked for; what comes about is measured."""
 KEYS = (4, 16, 64, 256)
 FILES = (16, 32, 64, 128)
 """Key registers of the hardware, for 64 keys of the guest."""
+SCRIPT = 25_000
+"""Accesses in one script of guest code."""
 GOAL_RATE, GOAL_RATIO = 10_000, 10
 REGISTERS = 16
 PC_MEMORY = 128 << 20
@@ -62,6 +68,7 @@ def measure(accesses: int, say: Progress) -> list[Figure]:
             Figure(f"{name}.key_writes", cost.key_writes, "per change", method),
         ]
     figures += _random(accesses, say)
+    figures += guest_code(accesses, say)
     if fetched("linux"):
         return figures + same_end("linux", b"/ # ", say)
     say("keys: linux is not fetched, so its boot by keys is left out: labkit fetch linux")
@@ -121,6 +128,31 @@ def exhaustive() -> tuple[int, int]:
             cases += 1
             wrong += unit.access(1, access) is not unit.expected(1, access).fault
     return cases, wrong
+
+
+def guest_code(accesses: int, say: Progress) -> list[Figure]:
+    """Random scripts of guest code: what of notes, memory and clock is not foretold, or not as on the real unit."""
+    done, wrong, seed, passed, misses = 0, 0, 0, 0, 0
+    while done < accesses:
+        seed += 1
+        part, times = min(SCRIPT, accesses - done), (1, 4, 64)[seed % 3]
+        say(f"keys: guest code, {done} of {accesses} accesses; {times} x as many keys as registers")
+        registers = REGISTERS * times
+        script = write(seed, part, keys=max(8, registers - 3), registers=registers, pages=128 if times == 1 else 256)
+        virtual = KeyVirtualizer(REGISTERS, guest_registers=registers)
+        units: tuple[VirtualUnit, ...] = (NoVirtualization(registers), virtual)
+        compared = compare(script, *units)
+        done, wrong = done + part, wrong + len(compared.differences)
+        passed, misses = passed + compared.verdicts[Fault.NONE], misses + virtual.counts.key_misses
+    method = (
+        f"{seed} random scripts of guest code on the processor; by shadow keys and on the real unit, each note, the "
+        f"memory and the clock; {passed} accesses pass, the others fault"
+    )
+    return [
+        Figure("keys.guest_code.accesses", done, "accesses", method),
+        _none("keys.guest_code.wrong", wrong, "differences", method),
+        Figure("keys.guest_code.hidden_misses", misses, "key misses", method),
+    ]
 
 
 def _named(costs: Sequence[Cost]) -> dict[str, Cost]:

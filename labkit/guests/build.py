@@ -73,9 +73,11 @@ def _program_names() -> list[str]:
     return sorted({p.stem.split("_")[0] for p in PROGRAMS.glob("*.[cS]")})
 
 
+_ON_THE_UNIT = {"rings": ("start.S", "rings.c"), "acts": ("acts.S",)}
+"""Guests of the protection unit, with their sources."""
 IMAGES: dict[str, Path] = {
     "teaching": KERNEL / "teaching.elf",
-    "rings": RINGS / "rings.elf",
+    **{name: RINGS / f"{name}.elf" for name in _ON_THE_UNIT},
     **{name: PROGRAMS / f"{name}.elf" for name in _program_names()},
 }
 """Name of each of our own guests, and its committed image."""
@@ -91,8 +93,8 @@ def build(name: str, output: Path) -> None:
     _check_compiler()
     if name == "teaching":
         _build_teaching(output)
-    elif name == "rings":
-        _compile(RINGS, ("start.S", "rings.c"), "rings.ld", output)
+    elif name in _ON_THE_UNIT:
+        _compile(RINGS, _ON_THE_UNIT[name], "rings.ld", output)
     else:
         _build_program(name, output)
 

@@ -24,3 +24,9 @@ def test_a_guest_of_an_ordinary_pc_ends_the_same_by_keys():
     assert figures["keys.teaching.differing"].met
     assert figures["keys.teaching.stale_keys"].met
     assert figures["keys.teaching.level_changes_seen"].value > 0
+
+
+def test_guest_code_figures():
+    figures = {figure.name: figure for figure in keys.guest_code(1000, lambda _line: None)}
+    assert figures["keys.guest_code.accesses"].value == 1000
+    assert figures["keys.guest_code.wrong"].met

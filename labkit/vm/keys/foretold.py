@@ -1,0 +1,115 @@
+"""What the guest `acts` must note for each act of a script, by the architecture's rules: a `Reference` and a memory.
+
+Nothing is run here, and nothing is asked of a unit: it says what guest code must find on whatever unit it runs.
+"""
+
+from dataclasses import dataclass, field
+
+from labkit.vm.keys.acts import FIRST_FRAME, KINDS, PROMOTES, Act, Words, address_of
+from labkit.vm.keys.operations import PRIVILEGED, Cause, Operation
+from labkit.vm.keys.reference import Reference
+from labkit.vm.machine.access_rights import Access
+from labkit.vm.machine.protection_keys import KeyRegister
+from labkit.vm.machine.tlb import Entry, Fault
+
+__all__ = ["Foretold", "Note"]
+
+Note = tuple[int, int, int, int]
+"""0 and EAX, or an interruption's cause, address, EIP and level."""
+ACCESSES = {number: access for access, number in KINDS.items()}
+BITS = {1: Access.READ, 2: Access.WRITE, 4: Access.EXECUTE}
+WORD = 0xFFFFFFFF
+
+
+class _RefusedError(Exception):
+    """The operands are none of this operation's."""
+
+
+@dataclass
+class Foretold:
+    """The architecture's view of a script so far: `reference` is the unit, `memory` the frames, `notes` what came."""
+
+    reference: Reference
+    memory: Words
+    notes: list[Note] = field(default_factory=list)
+
+    def act(self, act: Act) -> Note:
+        """Do one more; what the guest must note."""
+        access = ACCESSES.get(act.what)
+        note = self._operation(act) if access is None else self._access(act, access)
+        self.notes.append(note)
+        return note
+
+    def _access(self, act: Act, access: Access) -> Note:
+        reference, page, offset = self.reference, act.b >> 12, act.b & 0xFFF
+        fault = reference.access(page, access)
+        if fault is not Fault.NONE:
+            at = {
+                Access.READ: address_of("reads"),
+                Access.WRITE: address_of("writes"),
+                Access.EXECUTE: act.b,
+            }[access]
+            return fault | access.bit << 8, act.b, at, reference.level
+        frame = reference.translations[page].frame if reference.translate else page
+        words = self.memory[frame - FIRST_FRAME]
+        if access is Access.READ:
+            return 0, int(words[offset // 4]), 0, 0
+        if access is Access.WRITE:
+            words[offset // 4] = act.c
+            return 0, act.what, 0, 0
+        if offset == PROMOTES:
+            return 0, reference.promote(page), 0, 0
+        return 0, int(words[0]) >> 8 | int(words[1]) << 24 & WORD, 0, 0  # MOV's operand, at byte 1
+
+    def _operation(self, act: Act) -> Note:
+        reference, level = self.reference, self.reference.level
+        at = address_of("operated")
+        if act.what not in set(Operation):
+            return Cause.OPERAND, 0, at, level
+        operation = Operation(act.what)
+        if operation in PRIVILEGED and level:
+            return Cause.PRIVILEGED, 0, at, level
+        if operation is Operation.CALL:
+            reference.set_level(act.c)
+            return Cause.CALL, 0, at, level
+        try:
+            answer = self._answer(operation, act)
+        except _RefusedError:
+            return Cause.OPERAND, 0, at, level
+        if isinstance(answer, Fault):
+            return answer | act.c << 8, act.b << 12 & WORD, at, level
+        return 0, answer, 0, 0
+
+    def _answer(self, operation: Operation, act: Act) -> int | Fault:
+        """What is in EAX afterwards: the operation's number, where it has no answer; or PROBE's fault."""
+        reference = self.reference
+        if operation is Operation.INSERT:
+            if act.b >= 1 << 20 or act.c >= 1 << 20:
+                raise _RefusedError
+            present, dirty, accessed = (bool(act.d & bit) for bit in (0x20, 0x40, 0x80))
+            reference.insert(
+                Entry(act.b, act.c, act.d & 7, (act.d & 0x18) // 8, act.d // 256, present, dirty, accessed)
+            )
+        elif operation is Operation.PURGE:
+            reference.purge(act.b)
+        elif operation is Operation.MODE:
+            reference.set_translate(act.b % 2 == 1)
+            reference.set_keys_on(act.b // 2 % 2 == 1)
+        elif operation in (Operation.WRITE_KEY, Operation.READ_KEY):
+            if act.b >= len(reference.registers):
+                raise _RefusedError
+            if operation is Operation.READ_KEY:
+                return reference.registers[act.b].word
+            reference.set_register(act.b, KeyRegister.from_word(act.c))
+        elif operation is Operation.PROBE:
+            if act.c not in BITS:
+                raise _RefusedError
+            found = reference.probe(act.b, BITS[act.c], act.d & 3)
+            return found if isinstance(found, Fault) else int(found)
+        elif operation is Operation.PROMOTE:
+            return reference.promote(address_of("operated") >> 12)
+        elif operation is Operation.DEMOTE:
+            if not reference.level <= act.b <= 3:
+                raise _RefusedError
+            reference.demote(act.b)
+        return operation
