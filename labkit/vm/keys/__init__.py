@@ -4,7 +4,8 @@ The idea: rights that depend on the privilege level are made out of keys that do
 any level of the guest may do; key registers take back what its present level may not. A change of level then
 rewrites key registers, never the TLB.
 
-Entry object: `KeyVirtualizer`. Read first: classes.py (rights as classes), then shadow.py.
+Entry object: `KeyVirtualizer`. Read first: classes.py (rights as classes), then shadow.py. Guests of the unit run by
+engine.py; reference.py and foretold.py say what is right; today.py and supervisor_keys.py are about today's x86.
 """
 
 from labkit.vm.keys.baselines import DuplicateEntries, NoVirtualization, Retranslation

@@ -11,8 +11,8 @@ page tables (NX), and entries are rewritten at a change of level, which Itanium'
 all pairs of guest key and class are soon used up, and taking one back purges entries. And WRPKRU is no privileged
 instruction: guest code that runs where keys are checked can give itself every right, if it is not kept from it.
 
-The level is missing in both: PKRU knows none, as Itanium's register does not. (PKS is the same for supervisor pages,
-in an MSR that only level 0 can write; its keys too say nothing of execution.)
+The level is missing in both: PKRU knows none, as Itanium's register does not. Keys for supervisor pages, which mend
+the third difference alone, are in supervisor_keys.py.
 Source: Intel SDM volume 3A, section 4.6.2, and volume 2, WRPKRU.
 """
 
@@ -22,10 +22,10 @@ from labkit.vm.keys.classes import CLASSES, PLAIN, RightsClass, class_of
 from labkit.vm.keys.shadow import KeyVirtualizer
 from labkit.vm.keys.unit import HARDWARE_LEVEL, VirtualState
 from labkit.vm.machine.access_rights import ALL, EXECUTE, LEVELS, READ, WRITE, Access, allowed
-from labkit.vm.machine.protection_keys import KeyRegister
+from labkit.vm.machine.protection_keys import KeyRegister, KeyRegisters
 from labkit.vm.machine.tlb import Entry, Fault, ProtectionUnit, Verdict
 
-__all__ = ["PKU_KEYS", "PkuUnit", "PkuVirtualizer", "carries_over", "expressible", "summary"]
+__all__ = ["PKU_KEYS", "PkuUnit", "PkuVirtualizer", "carries_over", "expressible", "summary", "write_rights"]
 
 PKU_KEYS = 16
 
@@ -40,6 +40,13 @@ def carries_over(found: RightsClass) -> bool:
     return all(expressible(found.denied(level)) & found.union == found.denied(level) for level in LEVELS)
 
 
+def write_rights(registers: KeyRegisters, value: int) -> None:
+    """Sixteen keys' AD and WD bits, as PKRU has them, into sixteen registers."""
+    for key in range(PKU_KEYS):
+        access, write = value >> 2 * key & 1, value >> 2 * key + 1 & 1
+        registers[key] = KeyRegister(key, (READ | WRITE if access else 0) | (WRITE if write else 0))
+
+
 class PkuUnit(ProtectionUnit):
     """Page tables and PKRU: key `k` is in register `k`, and its disable bits stop data accesses only."""
 
@@ -49,9 +56,11 @@ class PkuUnit(ProtectionUnit):
 
     def wrpkru(self, value: int) -> None:
         """The instruction WRPKRU, which any code may execute: all sixteen keys at once."""
-        for key in range(PKU_KEYS):
-            access, write = value >> 2 * key & 1, value >> 2 * key + 1 & 1
-            self.registers[key] = KeyRegister(key, (READ | WRITE if access else 0) | (WRITE if write else 0))
+        write_rights(self.registers, value)
+
+    def registers_for(self, entry: Entry) -> KeyRegisters:
+        """Where the key of a page is looked up; it has user pages only."""
+        return self.registers
 
     def rdpkru(self) -> int:
         """The instruction RDPKRU."""
@@ -66,7 +75,7 @@ class PkuUnit(ProtectionUnit):
         entry = self.tlb.find(page, self.space)
         if entry is None:
             return Verdict(Fault.MISS)
-        register = self.registers[entry.key]
+        register = self.registers_for(entry)[entry.key]
         if not entry.present:
             return Verdict(Fault.NOT_PRESENT, entry)
         if not allowed(entry.rights, entry.level, self.level) & access.bit:
@@ -87,8 +96,7 @@ class PkuVirtualizer(KeyVirtualizer):
 
     def __init__(self, entries: int = 128, guest_registers: int = 16) -> None:
         super().__init__(PKU_KEYS, entries, guest_registers, shadow_keys=PKU_KEYS)
-        self.hardware: PkuUnit = PkuUnit(entries)
-        self.hardware.level = HARDWARE_LEVEL
+        self.hardware: PkuUnit = self.real_unit(entries)
         self.emulated = 0
 
     def save(self) -> VirtualState:
@@ -100,6 +108,12 @@ class PkuVirtualizer(KeyVirtualizer):
         """Exact inverse of `save`."""
         own, self.emulated = saved.own
         super().load(replace(saved, own=own))
+
+    def real_unit(self, entries: int) -> PkuUnit:
+        """The hardware, at the level at which the guest runs: its pages are of that level, too."""
+        unit = PkuUnit(entries)
+        unit.level = HARDWARE_LEVEL
+        return unit
 
     # --- the two halves of the translation
 
@@ -120,7 +134,7 @@ class PkuVirtualizer(KeyVirtualizer):
         rights = PLAIN[data | (EXECUTE if self.executable(entry, found) else 0)]
         self.write_key(key, self.shadow_register(key))
         present = entry.present and entry.accessed
-        return replace(entry, rights=rights, level=HARDWARE_LEVEL, key=key, present=present)
+        return replace(entry, rights=rights, level=self.hardware.level, key=key, present=present)
 
     def shadow_register(self, shadow_key: int) -> KeyRegister:
         """AD and WD of a shadow key at the guest's level."""

@@ -3,7 +3,8 @@
     miss -> not present -> key miss -> key permission -> access rights -> dirty -> access bit -> allowed
 
 The first gate that is shut raises the fault; those behind it are not looked at. (Itanium has one more, the
-NaT page, between the second and the third: a page of no value, which this unit does not have.)
+NaT page, between the second and the third: a page of no value, for speculative loads. This unit does not have it: its
+guests are x86 code, which has no such loads, and it is the same for every level and key, so nothing to virtualize.)
 Source: Itanium architecture manual, volume 2, sections 4.1.1 and 5.5; the order also in HP's Ski simulator.
 """
 
