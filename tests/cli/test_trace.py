@@ -51,16 +51,17 @@ def test_a_trace_is_read_by_pandas(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def _others_read_the_same(out: Path, value: np.ndarray, runs: pd.DataFrame) -> None:
-    """Polars and DuckDB, in the words of trace_file.py."""
-    filled = pl.col("value").forward_fill().over("physical", pl.col("access") & 127)
-    assert np.array_equal(pl.read_parquet(out / "memory/*.parquet").select(filled)["value"].to_numpy(), value)
+    """Polars and DuckDB."""
+    memory = pl.read_parquet(out / "memory/*.parquet")
+    assert np.array_equal(memory["value"].to_numpy(), value)
     database = duckdb.connect()
-    found = database.sql(
-        "SELECT last_value(value IGNORE NULLS) OVER (PARTITION BY physical, access & 127 ORDER BY file_row_number "
-        f"ROWS UNBOUNDED PRECEDING) AS v FROM read_parquet('{out}/memory/*.parquet', file_row_number = true) "
-        "ORDER BY file_row_number"
-    ).fetchnumpy()["v"]
-    assert np.array_equal(found, value)
+    found = database.sql(f"SELECT * FROM read_parquet('{out}/memory/*.parquet')").fetchnumpy()
+    mine = read_memory(out)
+    assert set(found) == set(memory.columns) == set(mine)
+    for column, values in mine.items():
+        assert memory[column].to_numpy().dtype == found[column].dtype == values.dtype, column
+        assert np.array_equal(memory[column].to_numpy(), values), column
+        assert np.array_equal(found[column], values), column
     joined = database.sql(
         f"SELECT linear, count FROM read_parquet('{out}/runs/*.parquet') "
         f"JOIN read_parquet('{out}/codes/*.parquet') USING (part, code) ORDER BY point"

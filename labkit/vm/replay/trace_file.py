@@ -3,7 +3,7 @@
     OUT.parquet/runs/00000.parquet       part int32, point int64, code uint32
     OUT.parquet/codes/00000.parquet      part, code, linear uint32, physical uint32, count int32, cpl uint8
     OUT.parquet/branches/...             point, linear, cpl
-    OUT.parquet/memory/...               point, physical uint32, access uint8, value uint64 or null, linear uint32
+    OUT.parquet/memory/...               point, physical uint32, access uint8, value uint64, linear uint32
     OUT.parquet/registers/...            point, eax ecx edx ebx esp ebp esi edi uint32
     OUT.parquet/walks/...                point, linear, physical, rights uint16, fault bool, access
     OUT.parquet/events/...               point, eip, kind, number, value, linear, note
@@ -13,19 +13,15 @@
 `point` is a clock: instructions retired before. A row of `runs` says that the instructions of that `code` of the
 same `part` ran: `count` instructions that follow each other in memory and in time, from `linear` (and `physical`)
 on, at one privilege level and on one page. A row of `memory` is an access by the instruction at `point`: `access`
-is its bytes, with 80h for a store; `value` is null where it is the value of the row before of the same physical
-address and bytes (most loads find what was there): `read_memory` fills it in, and so do
-
-    DuckDB   last_value(value IGNORE NULLS) OVER (PARTITION BY physical, access & 127 ORDER BY file_row_number ...)
-    polars   pl.col("value").forward_fill().over("physical", pl.col("access") & 127)
+is its bytes, with 80h for a store.
 
 `registers` are those before the instruction. A row of `walks` is a walk of the page tables that the guest's TLB
 did not spare it, by the instruction at `point`: `rights` are 1 read, 2 write, 4 execute (now), 8 large page,
 16 user, 32 writable, 64 dirty, or the page fault's error code. `events` carry what labkit.vm.monitor.events.Event
 says. A table is read as one: pandas.read_parquet("OUT.parquet/runs").
 
-Column by column the encoding is what has measured best: bytes apart for most, differences
-for points. A table without rows has no files. All is compressed with zstd, level 1.
+Tables of nothing but numbers are written by parquet_file.py, the others by pyarrow. A table without rows has no
+files. Version 2 had left out values that were the same as before.
 """
 
 import io
@@ -36,23 +32,19 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from labkit.vm.replay.expansion_parameters import ExpansionParameters, TraceError
+from labkit.vm.replay.parquet_file import ParquetFile, Scratch, can_hold
 from labkit.vm.replay.trace_batch import Batch, Column
-from labkit.vm.replay.trace_tables import Missing, Table, Tables
+from labkit.vm.replay.trace_tables import Table, Tables
 
 __all__ = ["FORMAT", "PartWriter", "begin", "finish", "read_memory", "write_part"]
 
-FORMAT = 2
-APART = frozenset((
-    "part", "code", "linear", "physical", "count", "cpl", "access", "eip",
-    "eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi",
-))  # fmt: skip
-DIFFERENCES = frozenset(("point",))
+FORMAT = 3
 MEMORY_KINDS = {
     "point": "int64", "physical": "uint32", "access": "uint8", "value": "uint64", "linear": "uint32",
 }  # fmt: skip
+LEVEL = 1
+"""Of zstd."""
 MOST_ROWS = 4096
 """Rows for a byte of a file, at most."""
 MEMBERS = ("trace.json", "runs", "codes", "branches", "memory", "registers", "walks", "events", "spaces")
@@ -67,13 +59,19 @@ def arrow() -> tuple[Any, Any]:
 
 
 class PartWriter:
-    """One part of a trace file in memory: a Parquet file per table."""
+    """One part of a trace file in memory: a Parquet file per table. `scratch` is one thread's at a time."""
 
-    def __init__(self, parameters: ExpansionParameters, number: int = 0) -> None:
-        self._arrow, self._parquet = arrow()
+    def __init__(self, parameters: ExpansionParameters, number: int = 0, scratch: Scratch | None = None) -> None:
+        pa, _parquet = arrow()
+        self._zstd = pa.Codec("zstd", compression_level=LEVEL)
+        self._scratch = scratch or Scratch()
         self._tables = Tables(parameters.what, number)
-        self._files: dict[str, tuple[io.BytesIO, Any]] = {}
-        self.rows: dict[str, int] = {}
+        self._files: dict[str, ParquetFile | _ArrowFile] = {}
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """How many there are by now, by table."""
+        return {name: file.rows for name, file in self._files.items()}
 
     def tables(self, batch: Batch) -> dict[str, Table]:
         """The tables of the next batch, for `write`."""
@@ -82,55 +80,53 @@ class PartWriter:
     def write(self, tables: Mapping[str, Table]) -> None:
         """A batch is a group of rows of each table."""
         for name, table in tables.items():
-            self._write(name, table)
+            if len(next(iter(table.values()))):
+                if name not in self._files:
+                    self._files[name] = self._open(table)
+                self._files[name].add(table)
 
     def add(self, batch: Batch) -> None:
         """Both."""
         self.write(self.tables(batch))
 
-    def _write(self, name: str, table: Table) -> None:
-        if not len(next(iter(table.values()))):
-            return
-        pa = self._arrow
-        arrays = [self._array(column) for column in table.values()]
-        batch = pa.record_batch(arrays, names=list(table))
-        if name not in self._files:
-            self._files[name] = self._open(batch.schema)
-        self._files[name][1].write_batch(batch)
-        self.rows[name] = self.rows.get(name, 0) + len(batch)
+    def _open(self, table: Table) -> "ParquetFile | _ArrowFile":
+        return ParquetFile(self._packed, self._scratch) if can_hold(table) else _ArrowFile()
 
-    def _array(self, column: Column | Missing) -> Any:
-        pa = self._arrow
-        if not isinstance(column, Missing):
-            return pa.array(column)
-        buffers = [pa.py_buffer(column.valid), pa.py_buffer(column.values)]
-        return pa.Array.from_buffers(pa.uint64(), len(column), buffers)
-
-    def _open(self, schema: Any) -> tuple[io.BytesIO, Any]:
-        out = io.BytesIO()
-        encodings = {n: "BYTE_STREAM_SPLIT" for n in schema.names if n in APART and _is_number(schema, n)}
-        encodings |= dict.fromkeys((n for n in schema.names if n in DIFFERENCES), "DELTA_BINARY_PACKED")
-        encodings |= dict.fromkeys((n for n in schema.names if str(schema.field(n).type) == "uint64"), "PLAIN")
-        few = [n for n in schema.names if n not in encodings]
-        writer = self._parquet.ParquetWriter(
-            out, schema, compression="zstd", compression_level=1, write_statistics=False,
-            use_dictionary=few, column_encoding=encodings or None,
-        )  # fmt: skip
-        return out, writer
+    def _packed(self, data: Any) -> bytes:
+        packed: bytes = self._zstd.compress(data, asbytes=True)
+        return packed
 
     def close(self) -> dict[str, bytes]:
         """The files, by table."""
         if "runs" in self._files:
-            self._write("codes", self._tables.codes())
-        found: dict[str, bytes] = {}
-        for name, (out, writer) in self._files.items():
-            writer.close()
-            found[name] = out.getvalue()
-        return found
+            self.write({"codes": self._tables.codes()})
+        return {name: file.close() for name, file in self._files.items()}
 
 
-def _is_number(schema: Any, name: str) -> bool:
-    return str(schema.field(name).type) in {"uint8", "uint32", "int32"}
+class _ArrowFile:
+    """A file of any columns in memory, made by pyarrow."""
+
+    def __init__(self) -> None:
+        self._out = io.BytesIO()
+        self._writer: Any = None
+        self.rows = 0
+
+    def add(self, table: Table) -> None:
+        """A group of rows."""
+        pa, parquet = arrow()
+        batch = pa.record_batch([pa.array(column) for column in table.values()], names=list(table))
+        if self._writer is None:
+            self._writer = parquet.ParquetWriter(
+                self._out, batch.schema, compression="zstd", compression_level=LEVEL, write_statistics=False
+            )
+        self._writer.write_batch(batch)
+        self.rows += len(batch)
+
+    def close(self) -> bytes:
+        """The whole file."""
+        if self._writer is not None:
+            self._writer.close()
+        return self._out.getvalue()
 
 
 def write_part(folder: Path, number: int, files: Mapping[str, bytes]) -> int:
@@ -164,16 +160,14 @@ def finish(folder: Path, told: Mapping[str, object], rows: Iterable[tuple[str, i
 
 
 def read_memory(folder: Path) -> dict[str, Column]:
-    """The columns of a trace's `memory`, with all values. Raises `TraceError`, and OSError for the files."""
+    """The columns of a trace's `memory`. Raises `TraceError`, and OSError for the files."""
     pa, parquet = arrow()
     paths = sorted((folder / "memory").glob("*.parquet"))
     if not paths:
         raise TraceError(f"{folder} is no trace with references")
     try:
         table = pa.concat_tables([_memory_part(parquet, path) for path in paths])
-        found = {n: table.column(n).combine_chunks().to_numpy() for n in table.column_names if n != "value"}
-        if "value" in table.column_names:
-            found["value"] = _filled(table.column("value").combine_chunks(), found["physical"], found["access"])
+        found = {name: table.column(name).combine_chunks().to_numpy() for name in table.column_names}
     except TraceError:
         raise
     except (pa.ArrowException, ValueError, OverflowError, MemoryError) as error:
@@ -194,16 +188,6 @@ def _memory_part(parquet: Any, path: Path) -> Any:
         if told.num_rows > path.stat().st_size * MOST_ROWS:
             raise TraceError(f"{path}: {told.num_rows} rows cannot be in a file of that size")
         table = file.read(columns=[name for name in MEMORY_KINDS if name in schema.names])
-    if any(table.column(name).null_count for name in table.column_names if name != "value"):
+    if any(table.column(name).null_count for name in table.column_names):
         raise TraceError(f"{path}: values are missing where none may be")
     return table
-
-
-def _filled(column: Any, physical: Column, access: Column) -> Column:
-    values, there = column.fill_null(0).to_numpy(), column.is_valid().to_numpy(zero_copy_only=False)
-    key = physical.astype(np.uint64) | ((access & 0x7F).astype(np.uint64) << np.uint64(32))
-    order = np.argsort(key, kind="stable")
-    last = np.maximum.accumulate(np.where(there[order], np.arange(len(order)), 0))
-    found: Column = np.empty_like(values)
-    found[order] = values[order[last]] if len(order) else values
-    return found

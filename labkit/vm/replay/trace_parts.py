@@ -20,6 +20,7 @@ from typing import Any
 from labkit import guests
 from labkit.vm.machine import Machine
 from labkit.vm.replay.expansion_parameters import ExpansionParameters, TraceError
+from labkit.vm.replay.parquet_file import Scratch
 from labkit.vm.replay.trace_expand import expand_windows
 from labkit.vm.replay.trace_file import PartWriter
 from labkit.vm.replay.trace_source import Replayed, Rerun, Source
@@ -96,13 +97,14 @@ def expand_parts(
     with closing(batches), encoder:
         waiting: deque[Future[Part | None]] = deque()
         number, count = -1, 0
-        writer = PartWriter(parameters, 0)
+        scratch = Scratch()
+        writer = PartWriter(parameters, 0, scratch)
         for batch in batches:
             if batch.start // PART != number:
                 if number >= 0:
                     waiting.append(encoder.submit(_closed, writer, number, count))
                 number, count = batch.start // PART, 0
-                writer = PartWriter(parameters, number)
+                writer = PartWriter(parameters, number, scratch)
             waiting.append(encoder.submit(writer.write, writer.tables(batch)))
             count += len(batch)
             while len(waiting) > ENCODED_LATER:

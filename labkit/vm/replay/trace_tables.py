@@ -6,25 +6,16 @@ import numpy as np
 
 from labkit.vm.machine.probes import trace_tables as words
 from labkit.vm.machine.probes.walk import WALK_FAULT
+from labkit.vm.replay.parquet_file import Constant
 from labkit.vm.replay.trace_batch import KIND_BRANCH, Batch, Column
 
-__all__ = ["Missing", "Table", "Tables"]
+__all__ = ["Table", "Tables"]
 
 Table = dict[str, Any]
-"""Arrays, or a `Missing`, by name of the column."""
-FIRST_TABLE, SEEN_BITS = 16, 16
+"""Arrays, or a `Constant`, by name of the column."""
+FIRST_TABLE = 16
 REGISTERS = ("eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi")
 ACCESSES = ("read", "write", "fetch")
-
-
-class Missing:
-    """A column of which some values are left out: those whose bit in `valid` is 0."""
-
-    def __init__(self, values: Column, valid: Column) -> None:
-        self.values, self.valid = values, valid
-
-    def __len__(self) -> int:
-        return len(self.values)
 
 
 class Tables:
@@ -36,7 +27,6 @@ class Tables:
         self._bits = FIRST_TABLE
         self._table = np.zeros(1 << self._bits, np.uint32)
         self._keys = np.empty((1 << self._bits, 2), np.uint64)
-        self._seen = np.zeros((1 << SEEN_BITS, 2), np.uint64)
 
     def of(self, batch: Batch) -> dict[str, Table]:
         """Columns by name of table and of column, for what was asked for."""
@@ -66,7 +56,7 @@ class Tables:
         place, rest = self._keys[:count, 0], self._keys[:count, 1]
         mask = np.uint64(0xFFFFFFFF)
         return {
-            "part": np.full(count, self._part, np.int32),
+            "part": Constant(self._part, count),
             "code": np.arange(count, dtype=np.uint32),
             "linear": (place & mask).astype(np.uint32),
             "physical": (place >> np.uint64(32)).astype(np.uint32),
@@ -78,7 +68,7 @@ class Tables:
         w = self._words
         for word, column in (
             (words.LINEAR, batch.linear), (words.PHYSICAL, batch.physical), (words.SIZE, batch.size),
-            (words.CPL, batch.cpl), (words.REFS, batch.refs), (words.ADDRESS, batch.address), (words.META, batch.meta),
+            (words.CPL, batch.cpl), (words.REFS, batch.refs),
         ):  # fmt: skip
             w[word] = column.ctypes.data
         w[words.KEPT] = 0 if kept is None else kept.ctypes.data
@@ -97,7 +87,7 @@ class Tables:
         rows = int(w[words.ROWS])
         first = at[:rows].astype(np.int64)
         return {
-            "part": np.full(rows, self._part, np.int32),
+            "part": Constant(self._part, rows),
             "point": (first if kept is None else kept[first]) + batch.start,
             "code": code[:rows],
         }
@@ -117,16 +107,12 @@ class Tables:
     def _memory(self, batch: Batch, kept: Column | None) -> Table:
         w, refs = self._words, len(batch.address)
         self._fill(batch, kept)
-        point, valid = np.empty(refs, np.int64), np.zeros(refs // 8 + 1, np.uint8)
-        w[words.POINT], w[words.VALID] = point.ctypes.data, valid.ctypes.data
-        wanted = batch.value is not None and bool(self._what & {"values"})
-        w[words.VALUE] = batch.value.ctypes.data if batch.value is not None and wanted else 0
-        self._seen[:] = 0
-        w[words.SEEN], w[words.SEEN_SHIFT] = self._seen.ctypes.data, 64 - SEEN_BITS
+        point = np.empty(refs, np.int64)
+        w[words.POINT] = point.ctypes.data
         words.references(w.ctypes.data)
         table: Table = {"point": point, "physical": batch.address, "access": batch.meta}
-        if batch.value is not None and wanted:
-            table["value"] = Missing(batch.value, valid)
+        if batch.value is not None and "values" in self._what:
+            table["value"] = batch.value
         if batch.target is not None:
             table["linear"] = batch.target
         return table

@@ -44,8 +44,6 @@ def test_references_come_back(batches: list[Batch], tmp_path: Path):
     found = read_memory(tmp_path)
     for name, column in (("physical", "address"), ("access", "meta"), ("value", "value"), ("linear", "target")):
         assert np.array_equal(found[name], np.concatenate([getattr(b, column) for b in batches])), name
-    nulls = pq.read_table(tmp_path / "memory").column("value").null_count
-    assert 0.3 < nulls / len(found["value"]) < 0.95
 
 
 @pytest.mark.parametrize("first", [4, 16])
@@ -57,7 +55,7 @@ def test_runs_come_back(batches: list[Batch], monkeypatch: pytest.MonkeyPatch, f
     codes = made.codes()
     code = np.concatenate([table["code"] for table in runs])
     assert len(codes["code"]) > 300
-    assert set(codes["part"]) == {7}
+    assert (codes["part"].value, len(codes["part"])) == (7, len(codes["code"]))
     count = codes["count"][code].astype(np.int64)
     point = np.concatenate([table["point"] for table in runs])
     assert np.array_equal(point, np.cumsum(count) - count)

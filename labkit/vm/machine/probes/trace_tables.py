@@ -2,8 +2,7 @@
 
     runs         instructions that follow each other in memory and in time, on one page and privilege level, as one
                  row; each distinct one gets a number (`code`), by its first appearance
-    references   each with its instruction's point; a value that is the same as that of the last reference to the
-                 same place and width before it is left out (a bit of `VALID` is 0)
+    references   each with its instruction's point
 
 Both take one array of words: host addresses and counts, numbered below.
 """
@@ -11,7 +10,7 @@ Both take one array of words: host addresses and counts, numbered below.
 import numpy as np
 
 from labkit.vm.machine.probes.compiled import entry, njit
-from labkit.vm.machine.probes.intrinsics import load8, load32, load64, store8, store32, store64
+from labkit.vm.machine.probes.intrinsics import load8, load32, load64, store32, store64
 
 __all__ = ["references", "runs", "widen"]
 
@@ -21,11 +20,8 @@ GOLDEN = U(0x9E3779B97F4A7C15)
 LINEAR, PHYSICAL, SIZE, CPL, KEPT, COUNT = 0, 1, 2, 3, 4, 5  # columns by instruction; KEPT i64, 0 = all
 AT, CODE, ROWS = 6, 7, 8  # by run: u32 index of its first instruction, u32 number; how many
 TABLE, TABLE_SHIFT, KEYS, KNOWN, MOST = 9, 10, 11, 12, 13  # u32 number + 1 by hash; two u64 by number
-REFS, START = 14, 15  # u8 by instruction; the stretch's first point
-ADDRESS, META, VALUE = 16, 17, 18  # by reference
-POINT, VALID = 19, 20  # by reference: i64; a bit, set where the value is there
-SEEN, SEEN_SHIFT = 21, 22  # two u64 by hash of place and width: the key, the value
-WORDS = 24
+REFS, START, POINT = 14, 15, 16  # u8 by instruction; the stretch's first point; i64 by reference
+WORDS = 20
 KEY_SIZE = 16
 
 
@@ -101,29 +97,14 @@ def runs(w, start):  # type: ignore[no-untyped-def]
 
 @entry("void(cells)", alone=False)
 def references(w):  # type: ignore[no-untyped-def]
-    """All references."""
-    ref, bits = U(0), np.uint8(0)
+    """The points of all references."""
+    at = w[POINT]
     for j in range(w[COUNT]):
         i = U(j)
         mine = U(load8(w[REFS] + i))
         if mine == U(0):
             continue
-        index = i
-        if w[KEPT]:
-            index = load64(w[KEPT] + (i << U(3)))
+        point = w[START] + (load64(w[KEPT] + (i << U(3))) if w[KEPT] else i)
         for _ in range(mine):
-            store64(w[POINT] + (ref << U(3)), w[START] + index)
-            if w[VALUE]:
-                value = load64(w[VALUE] + (ref << U(3)))
-                key = U(load32(w[ADDRESS] + (ref << U(2)))) | (U(load8(w[META] + ref) & 0x7F) << U(32))
-                at = w[SEEN] + (((key * GOLDEN) >> w[SEEN_SHIFT]) << U(4))
-                if load64(at) != key or load64(at + U(8)) != value:
-                    bits |= np.uint8(U(1) << (ref & U(7)))
-                    store64(at, key)
-                    store64(at + U(8), value)
-                if ref & U(7) == U(7):
-                    store8(w[VALID] + (ref >> U(3)), bits)
-                    bits = np.uint8(0)
-            ref += U(1)
-    if w[VALUE]:
-        store8(w[VALID] + (ref >> U(3)), bits)
+            store64(at, point)
+            at += U(8)
