@@ -1,5 +1,7 @@
 """Keys stand in for rights: the guest's entry and its shadow, the key registers, and the gates of one access."""
 
+from textwrap import wrap
+
 from labkit.vm.keys import KeyVirtualizer, class_of
 from labkit.vm.machine.access_rights import ALL, LEVELS, NAMES, Access, allowed, letters
 from labkit.vm.machine.protection_keys import KeyRegister
@@ -11,6 +13,7 @@ from labkit.widgets.picture import Picture
 __all__ = ["GATES", "draw", "key_registers", "rights_table", "shadow_keys"]
 
 WIDTH, LEFT, ROW = 640, 8, 20
+COLUMNS = 74  # of text, which a narrow notebook shows unbroken
 MOST = 16
 """Entries that are drawn."""
 GATES = (
@@ -97,7 +100,8 @@ def _outcome(verdict: Verdict, seen: Fault | None) -> str:
 
 def _gate_lines(verdict: Verdict, seen: Fault | None) -> list[str]:
     passed = [name for fault, name in GATES if verdict.passed or fault < verdict.fault]
-    return [f"  passes: {', '.join(passed) or 'none'}", f"  {_outcome(verdict, seen)}"]
+    said = f"passes: {', '.join(passed) or 'none'}", _outcome(verdict, seen)
+    return [line for words in said for line in wrap(words, COLUMNS, initial_indent="  ", subsequent_indent="    ")]
 
 
 def _tables(parts: list[str], unit: KeyVirtualizer, entries: list[Entry], page: int) -> int:

@@ -50,7 +50,7 @@ class CostLines:
 
 def costs_by_rate(costs: Sequence[Cost]) -> CostLines:
     """Faults that the monitor hides, per million instructions, over the rate of level changes."""
-    return _lines(costs, lambda cost: cost.changes, "level changes per million instructions")
+    return _lines(costs, lambda cost: cost.changes, "level changes per million")
 
 
 def costs_by_keys(costs: Sequence[Cost]) -> CostLines:
@@ -80,13 +80,13 @@ def _number(value: float) -> str:
 
 def _text(title: str, costs: Sequence[Cost], axis: Axis) -> str:
     rows = [(way, cost) for way, found in _ways(costs).items() for cost in sorted(found, key=axis)]
-    head = f"  {'way':15} {'at':>7} {'faults':>8} {'refills':>8} {'key misses':>11} {'key registers a change':>23}"
+    head = f"  {'way':15} {'at':>7} {'faults':>8} {'refills':>8} {'key misses':>11} {'keys written':>13}"
     lines = [head] + [
         f"  {way:15} {_number(axis(cost)):>7} {_number(cost.faults):>8} {_number(cost.refills):>8} "
-        f"{_number(cost.key_misses):>11} {cost.key_writes:>23.1f}"
+        f"{_number(cost.key_misses):>11} {cost.key_writes:>13.1f}"
         for way, cost in rows
     ]
-    return "\n".join([title, *lines])
+    return "\n".join([title, *lines, "  keys written: hardware key registers, at each change of level"])
 
 
 def _span(values: Iterable[float]) -> tuple[float, float]:
@@ -152,7 +152,7 @@ def _figure(drawn: CostLines) -> Any:
     new_figure: Any = bokeh.plotting.figure
     colour = tokens()
     plot = new_figure(
-        x_axis_type="log", y_axis_type="log", height=320, min_width=300, sizing_mode="stretch_width",
+        x_axis_type="log", y_axis_type="log", height=340, min_width=300, sizing_mode="stretch_width",
         tools="xpan,xwheel_zoom,box_zoom,reset", active_scroll=None, toolbar_location="above",
         title=drawn.picture.title, background_fill_color=None, border_fill_color=None, outline_line_color=None,
     )  # fmt: skip
@@ -174,10 +174,15 @@ def _figure(drawn: CostLines) -> Any:
     plot.add_tools(models.HoverTool(tooltips=words))
     plot.toolbar.logo = None  # a link to another host
     plot.title.text_color = colour["ink"]
-    plot.xaxis.axis_label, plot.yaxis.axis_label = drawn.label, "hidden faults per million (1: none)"
+    plot.xaxis.axis_label, plot.yaxis.axis_label = drawn.label, "hidden per million (1: zero)"
     plot.grid.grid_line_color = colour["hair"]
-    plot.legend.location, plot.legend.background_fill_color = "top_left", colour["paper"]
-    plot.legend.label_text_color, plot.legend.border_line_color = colour["ink"], colour["hair"]
+    plot.add_layout(plot.legend[0], "below")  # over the lines it would hide some of them
+    plot.legend.orientation, plot.legend.background_fill_color = "horizontal", None
+    plot.legend.location, plot.legend.spacing = "center", 20
+    plot.legend.label_text_color, plot.legend.border_line_color = colour["ink"], None
+    measured = _ticks(drawn.costs, drawn.axis)
+    plot.xaxis.ticker = models.FixedTicker(ticks=measured)
+    plot.xaxis.major_label_overrides = {value: _number(value) for value in measured}
     for axis in (*plot.xaxis, *plot.yaxis):
         axis.major_label_text_color = axis.axis_label_text_color = colour["dim"]
         axis.axis_line_color = axis.major_tick_line_color = colour["line"]

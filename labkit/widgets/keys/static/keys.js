@@ -43,10 +43,12 @@ function render({ model, el }) {
   const keysOn = h("button", { type: "button", "data-do": "keys", "aria-keyshortcuts": "k", title: "the hardware's check of keys (k)" }, h("span", null, "keys checked"), kbd("k"));
   const status = h("span", { class: "status", role: "status", "aria-live": "polite" });
   const bar = h("div", { class: "bar", role: "toolbar", "aria-label": "what the guest does" },
-    h("div", { class: "g", role: "radiogroup", "aria-label": "guest level" }, h("span", { class: "s" }, "guest level ", kbd("0"), "–", kbd("3")), ...levels),
-    h("div", { class: "g", role: "radiogroup", "aria-label": "access" }, h("span", { class: "s" }, "access"), ...kinds),
-    h("div", { class: "g" }, command("back", "back", "←", "ArrowLeft"), command("step", "one attempt", "→", "ArrowRight"), command("access", "whole access", "Enter", "Enter")),
-    h("div", { class: "g" }, keysOn));
+    h("div", { class: "gs" },
+      h("div", { class: "g", role: "radiogroup", "aria-label": "guest level" }, h("span", { class: "s" }, "guest level ", kbd("0"), "–", kbd("3")), ...levels),
+      h("div", { class: "g", role: "radiogroup", "aria-label": "access" }, h("span", { class: "s" }, "access"), ...kinds)),
+    h("div", { class: "gs" },
+      h("div", { class: "g" }, command("back", "back", "←", "ArrowLeft"), command("step", "one attempt", "→", "ArrowRight"), command("access", "whole access", "Enter", "Enter")),
+      h("div", { class: "g" }, keysOn)));
   const message = h("p", { class: "msg", role: "status", "aria-live": "polite", hidden: "" });
   const lost = lostLine();
   const keys = h("ul", { class: "keys", hidden: "", "aria-label": "all keys" },
@@ -105,7 +107,7 @@ function render({ model, el }) {
     attr(row, "aria-current", item.selected ? "true" : null);
     const name = item.name || item.address;
     const pick = row.cells[0].firstChild;
-    text(pick, item.name || "page");
+    text(pick, item.name || `page ${item.page.toString(16)}`);
     attr(pick, "data-to", item.page);
     attr(pick, "tabindex", item.selected ? "0" : "-1");
     attr(pick, "aria-label", `choose ${name}${item.selected ? ", chosen" : ""}`);
@@ -161,7 +163,7 @@ function render({ model, el }) {
     const stop = list.findIndex((gate) => gate.state === "stops");
     const tried = list[0].state !== "not reached";
     dot.style.display = tried ? "" : "none";
-    const to = stop < 0 ? WIDE * list.length - 8 : stop * WIDE + 38;
+    const to = stop < 0 ? WIDE * list.length - 8 : stop * WIDE + 31;
     dot.setAttribute("transform", `translate(${to} ${TOP})`);
     attr(dot, "class", stop < 0 ? "dot" : "dot fault");
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
