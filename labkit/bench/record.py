@@ -1,7 +1,7 @@
 """What recording costs: the same live run with and without a recorder, and the length of its log beside QEMU's.
 
 boot        a guest on the live clock, from its first instruction to its prompt; recorded and unrecorded by turns
-compute     our own kernel's primes, which look at nothing: from the prompt on, so many instructions
+compute     our own kernel's primes, which look at nothing: so many instructions in the midst of them
 QEMU        qemu-system-i386 -icount shift=auto,rr=record: its log of the same boot, at the prompt
 """
 
@@ -22,8 +22,9 @@ from labkit.vm.replay import Recorder, Source
 __all__ = ["measure"]
 
 MEMORY = 128 << 20
-COMPUTED = 200_000_000
-"""Instructions of the computation."""
+PRIMES = b"primes 30000000\n"
+WARMED, COMPUTED = 2_000_000, 200_000_000
+"""Instructions after which it computes for sure, and of the computation that is measured."""
 OVERHEAD, COMPUTE, BOOT = 1.05, 0.5, 2.0
 WAIT_SECONDS = 120
 
@@ -90,18 +91,26 @@ def _boot(guest: str, prompt: bytes, path: Path | None) -> _Run:
 
 
 def _compute(path: Path) -> _Run:
+    """Raises `RuntimeError` where the guest was done computing before the measurement was."""
     machine = _machine("teaching")
     monitor = Monitor(machine)
     _until(machine, monitor, b"$ ")
     with Recorder(machine, monitor, path, Source("teaching")) as recorder:
         recorder.run()
-        recorder.pace.type(b"primes &\n")
-        recorder.run(2_000_000)
+        recorder.pace.type(PRIMES)
+        serial = machine.board.serial
+        look = serial.on_output.pop()  # what comes now is the echo of what was typed, behind the first prompt
+        recorder.run(WARMED)
+        serial.on_output.append(look)
         recorder.flush()
         bytes_before, clock = recorder.log_bytes, machine.processor.clock
-        recorder.run(COMPUTED)
+        if not serial.output.endswith(b"$ "):
+            recorder.run(COMPUTED)
         recorder.flush()
-        return _Run(0.0, 0.0, machine.processor.clock - clock, recorder.log_bytes - bytes_before)
+        ran = machine.processor.clock - clock
+        if ran < COMPUTED:
+            raise RuntimeError(f"the guest came back to its prompt after {ran} of {COMPUTED} instructions")
+        return _Run(0.0, 0.0, ran, recorder.log_bytes - bytes_before)
 
 
 def _figures(plain: list[_Run], recorded: list[_Run], computed: _Run) -> list[Figure]:

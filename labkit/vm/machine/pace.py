@@ -1,7 +1,7 @@
 """The pace of a machine: when, in instructions, the outside world reaches it: the host's time, and input.
 
     Skipping   virtual clock: nothing comes from outside, and time in HLT is skipped; the network answers by itself
-    Live       guest time is drawn to the host's every 2 ms, and input arrives when somebody gives it
+    Live       guest time is drawn to the host's (following.py), and input arrives when somebody gives it
 
 All that is not a function of the instruction count enters the machine in `arrive` or `wait`, at an exact
 clock at which no event has been delivered yet: there a replay can stop and give the same (see labkit.vm.replay).
@@ -16,15 +16,14 @@ from typing import Protocol
 from labkit.vm.machine.board import Board
 from labkit.vm.machine.clock import NS_PER_INSTRUCTION
 from labkit.vm.machine.devices.network import answer
+from labkit.vm.machine.following import Following
 from labkit.vm.machine.guest_clock import GuestClock
 from labkit.vm.machine.processor import NEVER, Processor
 
 __all__ = ["KEYS", "PACKET", "SERIAL", "Live", "Pace", "Skipping", "give"]
 
-BREATH_TICKS = 2_000_000 // NS_PER_INSTRUCTION
 IDLE_SLEEP = 0.005
-LEAST_BREATH, FIRST_BREATH, LONGEST_BREATH = 1000, 100_000, 2_000_000
-LEAST_RATE, MOST_RATE = 1 << 8, 1 << 24
+LEAST_BREATH = 1000  # instructions until input arrives
 VISITS = 16  # after so many services the host's clock is looked at, however few instructions have run
 SERIAL, KEYS, PACKET = "serial", "keys", "packet"
 """Kinds of input: bytes on the serial console, scancodes of the PS/2 keyboard, a frame from the network."""
@@ -58,6 +57,11 @@ def give(board: Board, kind: str, data: bytes) -> None:
         board.nic.receive(data)
     else:
         board.keyboard.type(data)
+
+
+def _had() -> int:
+    """Ticks of the host's time that this thread had."""
+    return time.thread_time_ns() // NS_PER_INSTRUCTION
 
 
 class Skipping:
@@ -95,9 +99,8 @@ class Live:
         self._origin = time.monotonic_ns() - clock.now()
         self._given: deque[tuple[str, bytes]] = deque()
         self._woken = threading.Event()
-        self._breath, self._visits = FIRST_BREATH, 0
-        self._last = (processor.clock, self._host())
-        self._about = processor.clock + FIRST_BREATH
+        self._visits = 0
+        self._following = Following(processor.clock, self._host(), _had())
         board.nic.peer = None  # the network is outside, like everything else
         board.nic.on_transmit.append(self._sent)
         self.on_anchor: Callable[[], None] | None = None
@@ -133,35 +136,28 @@ class Live:
         return NEVER
 
     def about(self) -> int:
-        """When about 2 ms of the host have passed."""
+        """When about 2 ms of the host will have passed."""
         clock = self._processor.clock  # an event at this very clock lets nothing in: an instruction must run
-        return clock + LEAST_BREATH if self._given else max(self._about, clock + 1)
+        return clock + LEAST_BREATH if self._given else max(self._following.about, clock + 1)
 
     def arrive(self, fresh: bool) -> None:
         """Draw guest time to the host's, when it is time for that; hand over input."""
         self._visits += 1
-        if self._processor.clock < self._about and not self._given and self._visits % VISITS:
+        if self._processor.clock < self._following.about and not self._given and self._visits % VISITS:
             return
         if fresh:
-            self._anchor()
+            self._look()
 
-    def _anchor(self) -> None:
-        clock, host, guest = self._processor.clock, self._host(), self._clock.ticks
-        ran, passed = clock - self._last[0], host - self._last[1]
-        if not self._given and clock < self._about and passed < BREATH_TICKS:
-            return
-        rate = self._clock.rate
-        if ran > 0 and passed > 0:
-            rate = (passed << 16) // ran  # what it should have been
-            behind = passed - passed // 16 if guest <= host else max(passed - (guest - host), passed // 16)
-            rate = min(max(rate * behind // passed, LEAST_RATE), MOST_RATE)
-            self._breath = min(max(BREATH_TICKS * ran // passed, LEAST_BREATH), LONGEST_BREATH)
-        self._draw(max(host, guest), rate, host)
+    def _look(self) -> None:
+        clock, host, following = self._processor.clock, self._host(), self._following
+        if self._given or following.due(clock, host):
+            off = following.look(clock, host, _had(), self._clock.ticks)
+            if off or self._given:
+                self._draw(host)
 
-    def _draw(self, ticks: int, rate: int, host: int) -> None:
-        clock = self._processor.clock
-        self._clock.anchor(ticks, rate)
-        self._last, self._about = (clock, host), clock + self._breath
+    def _draw(self, host: int) -> None:
+        clock, guest = self._processor.clock, self._clock
+        guest.anchor(*self._following.draw(clock, host, _had(), guest.ticks, guest.rate))
         if self.on_anchor is not None:
             self.on_anchor()
         while self._given:
@@ -175,7 +171,7 @@ class Live:
         due, host = self._board.deadline(), self._host()
         due = None if due is None else -(-due // NS_PER_INSTRUCTION)
         if self._given or (due is not None and due <= host):
-            self._draw(max(host, self._clock.ticks), self._clock.rate, host)
+            self._draw(host)
             return True
         left = IDLE_SLEEP if due is None else (due - host) * NS_PER_INSTRUCTION / 1e9
         self._woken.clear()
