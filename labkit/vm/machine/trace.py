@@ -38,20 +38,22 @@ class Pool:
     """Arrays that are used again once nobody holds a part of them: fresh memory costs more than filling it."""
 
     def __init__(self) -> None:
-        self._arrays: dict[tuple[int, str], list[Column]] = {}
+        self._arrays: dict[str, list[Column]] = {}
 
     def array(self, length: int, kind: Any) -> Column:
         """An array with any contents."""
-        arrays = self._arrays.setdefault((length, np.dtype(kind).str), [])
+        arrays = self._arrays.setdefault(np.dtype(kind).str, [])
         for array in arrays:
-            if sys.getrefcount(array) == UNUSED:
-                return array
-        arrays.append(np.empty(length, kind))
-        return arrays[-1]
+            if length <= len(array) <= WASTE * length and sys.getrefcount(array) == UNUSED:
+                return array[:length]
+        arrays.append(np.empty(length + length // 4, kind))
+        return arrays[-1][:length]
 
 
 UNUSED = 3
 """References to an array that only a pool holds: its list, the loop's name and the call's argument."""
+WASTE = 4
+"""How much longer than wanted an array may be."""
 
 
 class KnownBlocks:
@@ -217,8 +219,8 @@ class Tracer:
         refs = REFS + SLACK_REFS if self._memory else 1
         self._passes = array(4 * (PASSES + SLACK_PASSES), np.uint32).reshape(-1, 4)
         self._address, self._meta = array(refs, np.uint32), array(refs, np.uint8)
-        self._value = array(refs if self._values else 2, np.uint64)
-        self._linears = array(refs if self._linear else 3, np.uint32)
+        self._value = array(refs if self._values else 1, np.uint64)
+        self._linears = array(refs if self._linear else 1, np.uint32)
         self._spaces = array(2 * (SPACES + SLACK_PASSES), np.uint64).reshape(-1, 2)
         self._states = array(8 * (STATES + SLACK_STATES) if self._registers else 8, np.uint32).reshape(-1, 8)
         self._walked = array(4 * (WALKS + SLACK_WALKS) if self._walks else 4, np.uint64).reshape(-1, 4)

@@ -11,8 +11,6 @@ from labkit.vm.replay.trace_batch import Batch, Column
 
 __all__ = ["Columns"]
 
-ROOM = 1 << 12
-"""Arrays are made for a multiple of so many rows, so that they can be used again."""
 
 
 class Columns:
@@ -24,16 +22,6 @@ class Columns:
         self._learned = 0
         self._words = np.zeros(words.WORDS, np.uint64)
         self._pool = Pool()
-
-    @property
-    def guessed(self) -> int:
-        """Passes whose references could belong to more than one of their instructions."""
-        return int(self._words[words.GUESSED])
-
-    @property
-    def missing(self) -> int:
-        """Instructions that have retired and are in no column: 0."""
-        return int(self._words[words.MISSING])
 
     def _learn(self, capture: Capture) -> None:
         w = self._words
@@ -51,7 +39,7 @@ class Columns:
             self._learned = capture.numbers
 
     def _array(self, count: int, kind: type) -> Column:
-        return self._pool.array((count // ROOM + 1) * ROOM + words.SLACK, kind)
+        return self._pool.array(count + words.SLACK, kind)
 
     def batch(self, capture: Capture, rows: Sequence[Row] = ()) -> Batch:
         """The columns of one capture. Raises `RuntimeError` where an instruction would be missing."""

@@ -90,7 +90,6 @@ SYSENTERS = 67
 DECODE_MISMATCH = 68
 FORGOTTEN = 97  # how often all decoded blocks were forgotten: from then on generations come a second time
 RESUME = 98  # 1 + the clock at which RF was set: it is set as long as no further instruction has retired
-BLOCK_COUNT = 69
 LAST_ECX = 71  # at the start of the last block, while there are mixed frames
 ALIAS_WRITTEN = 70  # 1: the redirected frame has been opened for writing
 

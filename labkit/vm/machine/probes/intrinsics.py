@@ -9,7 +9,8 @@ from typing import Any
 from labkit.vm.machine.probes.compiled import intrinsic, ir, types
 
 __all__ = [
-    "call_control", "call_flush", "call_in", "call_leave", "call_load", "call_restore", "call_stop", "call_store",
+    "call_control", "call_flush", "call_in", "call_leave", "call_load", "call_load_slowly", "call_restore",
+    "call_stop", "call_store", "call_store_slowly",
     "load8", "load16", "load32", "load64", "store8", "store16", "store32", "store64",
 ]  # fmt: skip
 
@@ -136,3 +137,29 @@ def call_store(_context: Any, function: Any, env: Any, address: Any, value: Any,
         return ctx.get_dummy_value()
 
     return types.void(types.uint64, types.uint64, types.uint64, types.uint64, types.uint32, types.uint64), codegen
+
+
+@intrinsic
+def call_load_slowly(_context: Any, function: Any, env: Any, address: Any, oi: Any, back: Any, table: Any) -> Any:
+    """The same of a function of ours, which gets the table of traced engines too (trace_access.py)."""
+
+    def codegen(_ctx: Any, builder: Any, _sig: Any, args: Any) -> Any:
+        pointer = ir.FunctionType(U64, [U64, U64, U32, U64, U64]).as_pointer()
+        return builder.call(builder.inttoptr(args[0], pointer), args[1:], tail=True)
+
+    face = types.uint64(types.uint64, types.uint64, types.uint64, types.uint32, types.uint64, types.uint64)
+    return face, codegen
+
+
+@intrinsic
+def call_store_slowly(
+    _context: Any, function: Any, env: Any, address: Any, value: Any, oi: Any, back: Any, table: Any
+) -> Any:
+    """The same for a store."""
+
+    def codegen(_ctx: Any, builder: Any, _sig: Any, args: Any) -> Any:
+        pointer = ir.FunctionType(U64, [U64, U64, U64, U32, U64, U64]).as_pointer()
+        return builder.call(builder.inttoptr(args[0], pointer), args[1:], tail=True)
+
+    given = types.uint64, types.uint64, types.uint64, types.uint64, types.uint32, types.uint64, types.uint64
+    return types.uint64(*given), codegen

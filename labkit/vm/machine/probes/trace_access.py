@@ -11,8 +11,11 @@ and noted at once; any other goes to Unicorn's function, whose hooks note it (tr
 Source: QEMU 5.0, exec/cpu-defs.h and accel/tcg/cputlb.c, as Unicorn 2.1.4 has changed them; trace_helpers.py
 checks all of it before it is used.
 
-    table of traced engines, one for the process (`table`):  env | state, eight times, then Unicorn's functions
+    table of traced engines, one for the process (`table`):  env | state, eight times, then Unicorn's functions, then
+    ours for what the first ones here do not settle: those end with a jump there, and so need no stack
 """
+
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +24,9 @@ from labkit.vm.machine.probes import trace_words as w
 from labkit.vm.machine.probes.compiled import cfunc, njit, types
 from labkit.vm.machine.probes.intrinsics import (
     call_load,
+    call_load_slowly,
     call_store,
+    call_store_slowly,
     load8,
     load16,
     load32,
@@ -34,28 +39,26 @@ from labkit.vm.machine.probes.intrinsics import (
 from labkit.vm.machine.probes.trace_words import get, put
 
 __all__ = [
-    "let_hooks_be_called", "linear_of", "load_1", "load_2", "load_4", "load_8", "note", "store_1", "store_2",
-    "store_4", "store_8",
+    "ENGINES", "LOADS", "LOADS_SLOWLY", "STORES", "STORES_SLOWLY", "TABLE_WORDS", "let_hooks_be_called", "linear_of",
+    "loads", "loads_slowly", "note", "stores", "stores_slowly",
 ]  # fmt: skip
 
 U = np.uint64
 ENGINES = 8
 LOADS, STORES = 16, 20  # words of `table`: Unicorn's functions for 1, 2, 4 and 8 bytes
-TABLE_WORDS = 24
+LOADS_SLOWLY, STORES_SLOWLY = 24, 28  # and of ours
+TABLE_WORDS = 32
+SIZES = (1, 2, 4, 8)
 FAST = U(64)
 FOR_LOADS, FOR_STORES, PHYSICAL, ADDEND = U(0), U(8), U(24), U(32)
 NOT_DIRTY = U(0x400)
-PAGE_MASK, OFFSET = U(0xFFFFFFFFFFFFF000), U(0xFFF)
+PAGE_MASK, OFFSET, MASK32 = U(0xFFFFFFFFFFFFF000), U(0xFFF), U(0xFFFFFFFF)
 MMU_INDEXES = 3
 
 
 @njit(inlining="always")
-def note(t, physical, linear, meta, value):  # type: ignore[no-untyped-def]
-    """One reference more."""
+def _note(t, address, linear, meta, value):  # type: ignore[no-untyped-def]
     at = get(t, w.REFS)
-    address = physical
-    if address > U(0xFFFFFFFF):  # where no memory is
-        address = U(0xFFFFF000) | (address & OFFSET)
     store32(get(t, w.ADDRESS) + (at << U(2)), np.uint32(address))
     store8(get(t, w.META) + at, np.uint8(meta))
     if get(t, w.VALUE):
@@ -68,18 +71,21 @@ def note(t, physical, linear, meta, value):  # type: ignore[no-untyped-def]
     put(t, w.REFS, at + U(1))
 
 
-@njit(inlining="never")
-def _other(table, env):  # type: ignore[no-untyped-def]
-    for i in range(1, ENGINES):
+@njit(inlining="always")
+def note(t, physical, linear, meta, value):  # type: ignore[no-untyped-def]
+    """One reference more."""
+    if physical > MASK32:  # where no memory is
+        physical = U(0xFFFFF000) | (physical & OFFSET)
+    _note(t, physical, linear, meta, value)
+
+
+@njit()
+def _traced(table, env):  # type: ignore[no-untyped-def]
+    """The trace's state of an engine; 0 where it is not traced."""
+    for i in range(ENGINES):
         if load64(table + U(16 * i)) == env:
             return load64(table + U(16 * i + 8))
     return U(0)
-
-
-@njit(inlining="always")
-def _traced(table, env):  # type: ignore[no-untyped-def]
-    """The trace's state of an engine; 0 where it is not traced."""
-    return load64(table + U(8)) if load64(table) == env else _other(table, env)
 
 
 @njit(inlining="always")
@@ -114,47 +120,29 @@ def let_hooks_be_called(t):  # type: ignore[no-untyped-def]
         store32(get(t, w.RECURSION), np.uint32(0))
 
 
-@njit(inlining="never")
-def _load_slowly(t, table, env, address, oi, back, kind):  # type: ignore[no-untyped-def]
-    if t != U(0):
-        put(t, w.UNDER_WAY, (address & U(0xFFFFFFFF)) + U(1))
-        let_hooks_be_called(t)
-    value = call_load(load64(table + U(8 * LOADS) + (U(kind) << U(3))), env, address, oi, back)
-    if t != U(0):
-        put(t, w.UNDER_WAY, U(0))
-    return value
-
-
-@njit(inlining="never")
-def _store_slowly(t, table, env, address, value, oi, back, kind):  # type: ignore[no-untyped-def]
-    if t != U(0):
-        put(t, w.UNDER_WAY, (address & U(0xFFFFFFFF)) + U(1))
-        let_hooks_be_called(t)
-    call_store(load64(table + U(8 * STORES) + (U(kind) << U(3))), env, address, value, oi, back)
-    if t != U(0):
-        put(t, w.UNDER_WAY, U(0))
-
-
 @njit(inlining="always")
-def _may_load(entry, address, size):  # type: ignore[no-untyped-def]
-    return load64(entry + FOR_LOADS) == address & PAGE_MASK and address & OFFSET <= U(4096 - size)
+def _is_at_hand(entry, tags, address, size):  # type: ignore[no-untyped-def]
+    """Does the access lie in RAM below 4 GB, all of it on the page of this entry?"""
+    return load64(entry + tags) == (address + U(size - 1)) & PAGE_MASK and load64(entry + PHYSICAL) <= MASK32
 
 
-@njit(inlining="always")
-def _may_store(t, entry, address, size):  # type: ignore[no-untyped-def]
-    """On one page, and plain, or marked for a look at code although its frame holds none."""
-    tag, page = load64(entry + FOR_STORES), address & PAGE_MASK
-    if address & OFFSET > U(4096 - size):
-        return False
-    if tag == page:
-        return True
-    if tag != page | NOT_DIRTY:
+@njit()
+def _becomes_dirty(t, entry, address, size):  # type: ignore[no-untyped-def]
+    """On one page, marked for a look at code although its frame holds none: the mark goes.
+
+    Unicorn does so too, and sets it again in all entries of a page from which it translates.
+    """
+    page = (address + U(size - 1)) & PAGE_MASK
+    if load64(entry + FOR_STORES) != page | NOT_DIRTY:
         return False
     cells, physical = get(t, w.CELLS), load64(entry + PHYSICAL)
     if physical >= load64(cells + U(8 * c.RAM_SIZE)):
         return False
     state = load8(load64(cells + U(8 * c.FRAMES)) + (physical >> U(12)))
-    return state & np.uint8(c.FRAME_CODE | c.FRAME_MIXED) == np.uint8(0)
+    if state & np.uint8(c.FRAME_CODE | c.FRAME_MIXED):
+        return False
+    store64(entry + FOR_STORES, page)
+    return True
 
 
 @njit(inlining="always")
@@ -163,92 +151,82 @@ def _physical(entry, address):  # type: ignore[no-untyped-def]
 
 
 LOAD = types.uint64(types.uint64, types.uint64, types.uint32, types.uint64, types.uint64)
-STORE = types.void(types.uint64, types.uint64, types.uint64, types.uint32, types.uint64, types.uint64)
+STORE = types.uint64(types.uint64, types.uint64, types.uint64, types.uint32, types.uint64, types.uint64)
+"""Answers nothing that is looked at; but only what answers the same can end with a jump."""
 
 
-@cfunc(LOAD)
-def load_1(env, address, oi, back, table):  # type: ignore[no-untyped-def]
-    """helper_ret_ldub_mmu."""
-    t, entry = _traced(table, env), _entry(env, address, U(oi))
-    if t != U(0) and _may_load(entry, address, 1):
-        value = U(load8(address + load64(entry + ADDEND)))
-        note(t, _physical(entry, address), address, U(1), value)
-        return value
-    return _load_slowly(t, table, env, address, oi, back, 0) & U(0xFF)
+def _loads(size: int, read: Any) -> tuple[Any, Any]:
+    """helper_ret_ldub_mmu, helper_le_lduw_mmu and so on: at once, and the long way."""
+    kind, mask = SIZES.index(size), (1 << 8 * size) - 1
+
+    def load(env, address, oi, back, table):  # type: ignore[no-untyped-def]
+        entry = _entry(env, address, U(oi))
+        if load64(table) == env and _is_at_hand(entry, FOR_LOADS, address, size):
+            physical, value = _physical(entry, address), U(read(address + load64(entry + ADDEND)))
+            _note(load64(table + U(8)), physical, address, U(size), value)
+            return value
+        return call_load_slowly(load64(table + U(8 * (LOADS_SLOWLY + kind))), env, address, oi, back, table)
+
+    def load_slowly(env, address, oi, back, table):  # type: ignore[no-untyped-def]
+        t, entry = _traced(table, env), _entry(env, address, U(oi))
+        if t != U(0) and _is_at_hand(entry, FOR_LOADS, address, size):
+            physical, value = _physical(entry, address), U(read(address + load64(entry + ADDEND)))
+            _note(t, physical, address, U(size), value)
+            return value
+        if t != U(0):
+            put(t, w.UNDER_WAY, (address & U(0xFFFFFFFF)) + U(1))
+            let_hooks_be_called(t)
+        value = call_load(load64(table + U(8 * (LOADS + kind))), env, address, oi, back)
+        if t != U(0):
+            put(t, w.UNDER_WAY, U(0))
+        return value & U(mask)
+
+    return _named(LOAD, load, size), _named(LOAD, load_slowly, size)
 
 
-@cfunc(LOAD)
-def load_2(env, address, oi, back, table):  # type: ignore[no-untyped-def]
-    """helper_le_lduw_mmu."""
-    t, entry = _traced(table, env), _entry(env, address, U(oi))
-    if t != U(0) and _may_load(entry, address, 2):
-        value = U(load16(address + load64(entry + ADDEND)))
-        note(t, _physical(entry, address), address, U(2), value)
-        return value
-    return _load_slowly(t, table, env, address, oi, back, 1) & U(0xFFFF)
+def _stores(size: int, write: Any, narrow: Any) -> tuple[Any, Any]:
+    """helper_ret_stb_mmu, helper_le_stw_mmu and so on."""
+    kind = SIZES.index(size)
+
+    def store(env, address, value, oi, back, table):  # type: ignore[no-untyped-def]
+        entry = _entry(env, address, U(oi))
+        if load64(table) == env and _is_at_hand(entry, FOR_STORES, address, size):
+            physical = _physical(entry, address)
+            write(address + load64(entry + ADDEND), narrow(value))
+            _note(load64(table + U(8)), physical, address, U(size | w.WRITE), value)
+            return U(0)
+        return call_store_slowly(load64(table + U(8 * (STORES_SLOWLY + kind))), env, address, value, oi, back, table)
+
+    def store_slowly(env, address, value, oi, back, table):  # type: ignore[no-untyped-def]
+        t, entry = _traced(table, env), _entry(env, address, U(oi))
+        if t != U(0) and (_is_at_hand(entry, FOR_STORES, address, size) or _becomes_dirty(t, entry, address, size)):
+            physical = _physical(entry, address)
+            write(address + load64(entry + ADDEND), narrow(value))
+            _note(t, physical, address, U(size | w.WRITE), value)
+            return U(0)
+        if t != U(0):
+            put(t, w.UNDER_WAY, (address & U(0xFFFFFFFF)) + U(1))
+            let_hooks_be_called(t)
+        call_store(load64(table + U(8 * (STORES + kind))), env, address, value, oi, back)
+        if t != U(0):
+            put(t, w.UNDER_WAY, U(0))
+        return U(0)
+
+    return _named(STORE, store, size), _named(STORE, store_slowly, size)
 
 
-@cfunc(LOAD)
-def load_4(env, address, oi, back, table):  # type: ignore[no-untyped-def]
-    """helper_le_ldul_mmu."""
-    t, entry = _traced(table, env), _entry(env, address, U(oi))
-    if t != U(0) and _may_load(entry, address, 4):
-        value = U(load32(address + load64(entry + ADDEND)))
-        note(t, _physical(entry, address), address, U(4), value)
-        return value
-    return _load_slowly(t, table, env, address, oi, back, 2) & U(0xFFFFFFFF)
+def _named(face: Any, function: Any, size: int) -> Any:
+    """Compiled under a name of its own."""
+    function.__name__ = function.__qualname__ = f"{function.__name__}_{size}"
+    return cfunc(face)(function)
 
 
-@cfunc(LOAD)
-def load_8(env, address, oi, back, table):  # type: ignore[no-untyped-def]
-    """helper_le_ldq_mmu."""
-    t, entry = _traced(table, env), _entry(env, address, U(oi))
-    if t != U(0) and _may_load(entry, address, 8):
-        value = load64(address + load64(entry + ADDEND))
-        note(t, _physical(entry, address), address, U(8), value)
-        return value
-    return _load_slowly(t, table, env, address, oi, back, 3)
-
-
-@cfunc(STORE)
-def store_1(env, address, value, oi, back, table):  # type: ignore[no-untyped-def]
-    """helper_ret_stb_mmu."""
-    t, entry = _traced(table, env), _entry(env, address, U(oi))
-    if t != U(0) and _may_store(t, entry, address, 1):
-        store8(address + load64(entry + ADDEND), np.uint8(value))
-        note(t, _physical(entry, address), address, U(1 | w.WRITE), value)
-        return
-    _store_slowly(t, table, env, address, value, oi, back, 0)
-
-
-@cfunc(STORE)
-def store_2(env, address, value, oi, back, table):  # type: ignore[no-untyped-def]
-    """helper_le_stw_mmu."""
-    t, entry = _traced(table, env), _entry(env, address, U(oi))
-    if t != U(0) and _may_store(t, entry, address, 2):
-        store16(address + load64(entry + ADDEND), np.uint16(value))
-        note(t, _physical(entry, address), address, U(2 | w.WRITE), value)
-        return
-    _store_slowly(t, table, env, address, value, oi, back, 1)
-
-
-@cfunc(STORE)
-def store_4(env, address, value, oi, back, table):  # type: ignore[no-untyped-def]
-    """helper_le_stl_mmu."""
-    t, entry = _traced(table, env), _entry(env, address, U(oi))
-    if t != U(0) and _may_store(t, entry, address, 4):
-        store32(address + load64(entry + ADDEND), np.uint32(value))
-        note(t, _physical(entry, address), address, U(4 | w.WRITE), value)
-        return
-    _store_slowly(t, table, env, address, value, oi, back, 2)
-
-
-@cfunc(STORE)
-def store_8(env, address, value, oi, back, table):  # type: ignore[no-untyped-def]
-    """helper_le_stq_mmu."""
-    t, entry = _traced(table, env), _entry(env, address, U(oi))
-    if t != U(0) and _may_store(t, entry, address, 8):
-        store64(address + load64(entry + ADDEND), value)
-        note(t, _physical(entry, address), address, U(8 | w.WRITE), value)
-        return
-    _store_slowly(t, table, env, address, value, oi, back, 3)
+_LOADS = [_loads(size, read) for size, read in zip(SIZES, (load8, load16, load32, load64), strict=True)]
+_STORES = [
+    _stores(size, write, narrow)
+    for size, write, narrow in zip(
+        SIZES, (store8, store16, store32, store64), (np.uint8, np.uint16, np.uint32, np.uint64), strict=True
+    )
+]
+loads, loads_slowly = zip(*_LOADS, strict=True)
+stores, stores_slowly = zip(*_STORES, strict=True)

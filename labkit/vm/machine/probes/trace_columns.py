@@ -32,7 +32,7 @@ STARTS = 16  # u32 by pass: index of its first instruction
 DROPS, DROP_COUNT, MOST_DROPS = 17, 18, 19  # references that belong to no instruction: u32 index, u32 how many
 KEPT = 20  # of `branches`: u32 index of each in the whole stretch
 INSTRUCTIONS, REFERENCES, ROWS = 21, 22, 23  # how many came out
-DROPPED, GUESSED, MISSING = 24, 25, 26
+MISSING = 24
 WORDS = 32
 
 GROUP, GROUP_SIZE = 8, 96
@@ -135,8 +135,6 @@ def _tie(w, base, out, retired, refs, count, ref):  # type: ignore[no-untyped-de
         mine = min(mine, left, U(255))
         store8(w[O_REFS] + out + U(i), np.uint8(mine))
         left -= mine
-    if left and retired == count:
-        w[GUESSED] += U(1)
     return refs - left
 
 
@@ -170,7 +168,6 @@ def _drop(w, ref, count):  # type: ignore[no-untyped-def]
         store32(at, np.uint32(ref))
         store32(at + U(4), np.uint32(count))
     w[DROP_COUNT] += U(1)
-    w[DROPPED] += count
 
 
 @entry("void(cells)", alone=False)

@@ -34,10 +34,10 @@ NAMES = {
     trace_access.LOADS: ("ret_ldub", "le_lduw", "le_ldul", "le_ldq"),
     trace_access.STORES: ("ret_stb", "le_stw", "le_stl", "le_stq"),
 }
-OURS = {
-    trace_access.LOADS: (trace_access.load_1, trace_access.load_2, trace_access.load_4, trace_access.load_8),
-    trace_access.STORES: (trace_access.store_1, trace_access.store_2, trace_access.store_4, trace_access.store_8),
-}
+OURS = {trace_access.LOADS: trace_access.loads, trace_access.STORES: trace_access.stores}
+SLOWLY = {
+    trace_access.LOADS_SLOWLY: trace_access.loads_slowly, trace_access.STORES_SLOWLY: trace_access.stores_slowly,
+}  # fmt: skip
 TABLE_REGISTER = {trace_access.LOADS: "49b8", trace_access.STORES: "49b9"}  # mov r8, ... and mov r9, ...
 STUB = 32
 PAGE = 0x1000
@@ -85,6 +85,8 @@ def _replaced() -> bool:
             return False
         for first, originals in _originals().items():
             _table[first : first + 4] = originals
+        for first, functions in SLOWLY.items():
+            _table[first : first + 4] = [function.address for function in functions]
         stubs = _stubs()
         try:
             for first, place in places.items():

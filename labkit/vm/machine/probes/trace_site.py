@@ -109,7 +109,3 @@ def machine_code(cells: int, state: int, exit_place: int, engine: int, check: in
     if branch:
         code += bytes.fromhex(f"48ff46{_disp(c.BRANCHES)}")  # inc [BRANCHES]
     return code + b"\xc3"
-
-
-ENTRANCE = 80
-"""Bytes from the start of `machine_code` to where it is called."""
