@@ -142,7 +142,7 @@ def guest_code(accesses: int, say: Progress) -> list[Figure]:
         virtual = KeyVirtualizer(REGISTERS, guest_registers=registers)
         units: tuple[VirtualUnit, ...] = (NoVirtualization(registers), virtual)
         compared = compare(script, *units)
-        done, wrong = done + part, wrong + len(compared.differences)
+        done, wrong = done + compared.accesses, wrong + len(compared.differences)
         passed, misses = passed + compared.verdicts[Fault.NONE], misses + virtual.counts.key_misses
     method = (
         f"{seed} random scripts of guest code on the processor; by shadow keys and on the real unit, each note, the "

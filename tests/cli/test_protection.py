@@ -43,12 +43,15 @@ def test_ways_print_and_end_the_same_and_cost_otherwise(full):
 
 def test_a_guest_of_an_ordinary_pc_by_keys():
     plain, keyed = (
-        document("teaching", "--until-text", "$ ", *more) for more in ((), ("--protection", "keyed-paging"))
+        document("teaching", "--until-text", "$ ", "--input", "fault\n", *more)
+        for more in ((), ("--protection", "keyed-paging"))
     )
     assert "protection" not in plain
     assert keyed["protection"]["way"] == "keyed paging"
     assert keyed["protection"]["stale_keys"] == 0
     assert keyed["protection"]["key_register_writes"] == 3 * keyed["protection"]["level_changes_seen"]
+    assert keyed["protection"]["stopped_by_a_key"] == 1  # the program that writes to the kernel
+    assert keyed["console"] == plain["console"]
     assert keyed["ram_sha256"] == plain["ram_sha256"]
 
 

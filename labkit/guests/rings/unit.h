@@ -17,6 +17,7 @@ enum operation {
     OP_DEMOTE = 12,    /* EBX level, not more privileged than the present one; not privileged */
     OP_CALL = 13,      /* interruption with cause 16; not privileged */
     OP_STOP = 14,      /* the end */
+    OP_KEY_OF = 15,    /* EBX page -> key << 8, or 1 for a page without a present entry */
 };
 
 enum cause { CAUSE_CALL = 16, CAUSE_PRIVILEGED = 17, CAUSE_OPERAND = 18 };  /* below: the faults 1 to 7 | access << 8 */

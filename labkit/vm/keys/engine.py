@@ -26,6 +26,7 @@ __all__ = ["KeysEngine"]
 
 EAX, ECX, EDX, EBX, ESP = range(5)
 PAGE_FAULT = 14
+NO_KEY = 1  # what TAK answers where there is none; a key is above bit 7
 WORD = 0xFFFFFFFF
 BY_BIT = {READ: Access.READ, WRITE: Access.WRITE, EXECUTE: Access.EXECUTE}
 CAUSE, ADDRESS, EIP, LEVEL, SAVED_ESP, SAVED_EAX, SAVED_EFLAGS = range(7)
@@ -83,7 +84,7 @@ class KeysEngine:
             Operation.READ_KEY: self._read_key, Operation.MODE: self._mode, Operation.VECTOR: self._vector,
             Operation.RETURN: self._return, Operation.READ: self._read, Operation.WRITE: self._write,
             Operation.PROBE: self._probe, Operation.PROMOTE: self._promote, Operation.DEMOTE: self._demote,
-            Operation.CALL: self._call,
+            Operation.CALL: self._call, Operation.KEY_OF: self._key_of,
         }  # fmt: skip
         self._lower = True
         self._hidden = (-1, 0)  # clock, faults there
@@ -196,6 +197,10 @@ class KeysEngine:
 
     def _read_key(self, number: int, _c: int, _d: int) -> None:
         self._answer(self.unit.keys[number].word)
+
+    def _key_of(self, page: int, _c: int, _d: int) -> None:
+        key = self.unit.key_of(page)
+        self._answer(NO_KEY if key is None else key << 8)
 
     def _mode(self, bits: int, _c: int, _d: int) -> None:
         self.physical.translate = bool(bits & 1)

@@ -101,6 +101,8 @@ class Foretold:
             if operation is Operation.READ_KEY:
                 return reference.registers[act.b].word
             reference.set_register(act.b, KeyRegister.from_word(act.c))
+        elif operation is Operation.KEY_OF:
+            return reference.key_of(act.b)
         elif operation is Operation.PROBE:
             if act.c not in BITS:
                 raise _RefusedError

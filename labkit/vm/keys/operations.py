@@ -18,6 +18,8 @@
     12   demote      EBX level, not more privileged than the present one            no     BR.RET
     13   call        an interruption with cause 16                                  no     BREAK
     14   stop        the guest is done                                              yes
+    15   key of      EBX page; its key << 8 in EAX, 1 where it has no entry         yes    TAK
+                     or an absent one
 
 An *interruption* saves EIP, ESP, EFLAGS, EAX and level, sets level 0 and goes to the handler on its own stack. Its
 cause is a fault's number (`Fault`) | access << 8, or one of `Cause`, or 32 + an x86 exception's vector.
@@ -50,6 +52,7 @@ class Operation(IntEnum):
     DEMOTE = 12
     CALL = 13
     STOP = 14
+    KEY_OF = 15
 
 
 PRIVILEGED = frozenset(Operation) - {Operation.PROBE, Operation.PROMOTE, Operation.DEMOTE, Operation.CALL}

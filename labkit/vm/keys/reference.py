@@ -57,6 +57,11 @@ class Reference:
             ]
         self.registers[index] = register
 
+    def key_of(self, page: int) -> int:
+        """TAK: bits 8 to 31 are the page's key; 1 where it has no present translation."""
+        entry = self.translations.get(page)
+        return entry.key * 256 if entry and entry.present else 1
+
     def set_level(self, level: int) -> None:
         """An interruption, or RFI."""
         self.level = level

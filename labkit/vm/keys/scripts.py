@@ -64,7 +64,7 @@ class Script:
 
 
 def write(seed: int, accesses: int, keys: int = 8, registers: int = 16, pages: int = 128) -> Script:
-    """A script of so many accesses, with `keys` different keys, for a guest that has `registers` of them.
+    """A script of so many accesses or one more, with `keys` different keys, for a guest that has `registers` of them.
 
     Raises `ValueError` for more pages than there are frames for.
     """
@@ -180,12 +180,13 @@ class _Writer:
             )
         elif what < 0.98:
             self.do(Operation.READ_KEY, source.randrange(count + 1))
+            self.do(Operation.KEY_OF, FIRST_FRAME + self.near)
         elif what < 0.988:
             self.insert(self.near)
         elif what < 0.992:
             self.do(Operation.PURGE, FIRST_FRAME + self.near)
         elif what < 0.993:
-            self.do(source.choice((0, 15, 31)), self.page())
+            self.do(source.choice((0, 16, 31)), self.page())
         elif what < 0.994:
             self.do(Operation.INSERT, 1 << 20, self.page(), GOOD)
         else:

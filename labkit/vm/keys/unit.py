@@ -6,7 +6,8 @@
 
 The virtual TLB holds all that the guest has inserted and not purged. A fault of the hardware is *hidden* when the
 guest's own unit would have let the access pass: the monitor mends the hardware and the access is tried again.
-Otherwise it is *reflected*, as the fault that the guest's unit would have raised.
+Otherwise it is *reflected*, as the fault that the guest's unit would have raised. (A missing entry is filled first,
+whatever the guest's unit says to what it holds: the next try tells.)
 """
 
 from abc import ABC, abstractmethod
@@ -148,6 +149,14 @@ class VirtualUnit(ABC):
         if fault in (Fault.MISS, Fault.NOT_PRESENT, Fault.KEY_MISS):
             return fault
         return fault not in (Fault.KEY_PERMISSION, Fault.ACCESS_RIGHTS)
+
+    def key_of(self, page: int) -> int | None:
+        """TAK: the key of a page, as the guest set it; None where no present translation has one.
+
+        The hardware's entry holds a shadow key, which the guest must never see.
+        """
+        entry = self.translations.get(page)
+        return entry.key if entry is not None and entry.present else None
 
     def promote(self, page: int) -> None:
         """EPC from a page: on one with access rights 7 the guest's level becomes the page's, if more privileged.

@@ -1,4 +1,7 @@
-"""The guest's TLB as a value: what a checkpoint keeps of it (see probes/tlb.py)."""
+"""The guest's TLB under x86 paging as a value: what a checkpoint keeps of it (see probes/tlb.py).
+
+The TLB of the protection unit, which is another kind of machine, is in tlb.py.
+"""
 
 import zlib
 

@@ -126,6 +126,14 @@ class Plain(KeyVirtualizer):
         return replace(super().shadow_entry(entry), rights=entry.rights)
 
 
+class Telling(KeyVirtualizer):
+    """Tells the guest the hardware's key of a page."""
+
+    def key_of(self, page):
+        held = self.hardware.tlb.find(page)
+        return held.key if held else super().key_of(page)
+
+
 class Unmapped(KeyVirtualizer):
     """The frame of the page itself, whatever the guest's translation says."""
 

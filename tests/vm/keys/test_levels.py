@@ -18,7 +18,7 @@ PROMOTED = ((0, 0, 0, 0), (0, 1, 1, 1), (0, 1, 2, 2), (0, 1, 2, 3))
 DEMOTED = {(0, 0), (0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3)}
 """From where to where."""
 PRIVILEGED = {
-    "INSERT", "PURGE", "WRITE_KEY", "READ_KEY", "MODE", "VECTOR", "RETURN", "READ", "WRITE", "STOP",
+    "INSERT", "PURGE", "WRITE_KEY", "READ_KEY", "KEY_OF", "MODE", "VECTOR", "RETURN", "READ", "WRITE", "STOP",
 }  # fmt: skip
 VECTOR, STACK, CODE, NOTHING = 0x9000, 0xA000, 0x8000, 0xDEAD
 
@@ -122,7 +122,7 @@ def test_demote_on_the_processor(rings):
 
 
 def test_privileged_operations_at_every_level(rings):
-    for operation, level in product(Operation, (3, 2, 1, 0)):  # STOP at level 0, the end, is the last
+    for operation, level in sorted(product(Operation, (3, 2, 1, 0)), key=lambda case: case == (Operation.STOP, 0)):
         cause = call(rings, level, operation, 1, 1, 1)
         refused = operation.name in PRIVILEGED and level > 0
         assert (cause == Cause.PRIVILEGED) == refused, (operation, level, cause)

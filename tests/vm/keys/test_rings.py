@@ -162,7 +162,7 @@ def test_operations_are_those_of_the_header():
 
 def test_hostile_operands_do_not_end_the_run():
     """Every operation with operands of all sizes, before the guest has a handler: it ends in a `Stop`."""
-    for operation in [*range(14), 99, 0xFFFFFFFF]:
+    for operation in [*range(14), 15, 99, 0xFFFFFFFF]:
         for operand in (0, 5, 0xFFFFF, 0xFFFFFFFF):
             rings = Rings(KeyVirtualizer())
             code = b"".join(

@@ -28,7 +28,7 @@ def test_the_real_unit_and_shadow_keys_do_what_is_foretold():
     assert not compared.differences
     assert set(compared.verdicts) == set(Fault)
     assert compared.verdicts[Fault.NONE] > 300
-    assert compared.accesses == compared.verdicts.total() == 3000
+    assert compared.accesses == compared.verdicts.total() >= 3000
 
 
 @pytest.mark.parametrize("times", [4, 64])
