@@ -1,6 +1,6 @@
 """Trace files: what is written is read, and what anybody may have made is refused or read in part.
 
-`LABKIT_FULL=1` reads 20,000 mutated ones.
+`LABKIT_FULL=1` reads 100,000 mutated ones.
 """
 
 import os
@@ -124,7 +124,7 @@ def test_hostile_traces(tmp_path: Path):
     file = tmp_path / "memory/00000.parquet"
     data, dice = file.read_bytes(), random.Random(5)
     whole, outcomes = read_memory(tmp_path), {"refused": 0, "read": 0}
-    for _ in range(20_000 if FULL else 150):
+    for _ in range(100_000 if FULL else 150):
         out = bytearray(data)
         for _ in range(dice.randint(1, 4)):
             at = dice.randrange(len(out))
