@@ -20,11 +20,14 @@ _MAX_FILE = 256 << 20
 _MODES = {"": "r|", ".gz": "r|gz", ".xz": "r|xz", ".bz2": "r|bz2", ".lzma": "r|xz"}
 
 
-def extract(package: bytes, wanted: Mapping[str, re.Pattern[str]]) -> dict[str, bytes]:
+def extract(
+    package: bytes, wanted: Mapping[str, re.Pattern[str]], if_there: Mapping[str, re.Pattern[str]] | None = None
+) -> dict[str, bytes]:
     """The files of a package whose whole path (without a leading "./") matches, by the keys of `wanted`.
 
-    Raises GuestError when the package is damaged or one of the files is not in it.
+    Raises GuestError when the package is damaged or one of the files is not in it; none of `if_there` must be.
     """
+    looked_for = {**(if_there or {}), **wanted}
     name, data = next(((n, d) for n, d in _members(package) if n.startswith("data.tar")), ("", b""))
     if not name:
         raise GuestError("the package holds no data.tar: damaged or not a Debian package")
@@ -33,11 +36,11 @@ def extract(package: bytes, wanted: Mapping[str, re.Pattern[str]]) -> dict[str, 
         with _open_tar(name, data) as archive:
             for member in archive:
                 path = member.name.removeprefix("./")
-                key = next((k for k, p in wanted.items() if k not in found and p.fullmatch(path)), None)
+                key = next((k for k, p in looked_for.items() if k not in found and p.fullmatch(path)), None)
                 if key is None or not member.isfile():
                     continue
                 found[key] = _contents(archive, member)
-                if len(found) == len(wanted):
+                if len(found) == len(looked_for):
                     break
     except (tarfile.TarError, lzma.LZMAError, zlib.error, zstandard.ZstdError, EOFError, OSError) as error:
         raise GuestError(f"{name} of the package is damaged: {error}") from None

@@ -55,6 +55,8 @@ class _Part:
 class _Recipe:
     parts: tuple[_Part, ...]
     instead: str
+    beside: str = ""
+    """A guest of the same packages: it comes with this one where they have its files, and is not downloaded."""
 
 
 _KERNEL = re.compile(r"linux-image-(\d+)\.(\d+)\.(\d+)-(\d+)-686(-unsigned)?")
@@ -81,10 +83,10 @@ _BUSYBOX = _Part(lambda _: ["busybox-static"], "busybox-static", {"busybox": re.
 
 _RECIPES = {
     "linux": _Recipe(
-        (_Part(_kernels, "linux-image-*-686", _VMLINUZ), _BUSYBOX), "--kernel FILE --initrd FILE"
+        (_Part(_kernels, "linux-image-*-686", _VMLINUZ), _BUSYBOX), "--kernel FILE --initrd FILE", "linux-net"
     ),
     "linux-net": _Recipe(
-        (_Part(_kernels, "linux-image-*-686", _VMLINUZ | _DRIVERS), _BUSYBOX), "--kernel FILE --initrd FILE"
+        (_Part(_kernels, "linux-image-*-686", _VMLINUZ | _DRIVERS), _BUSYBOX), "--kernel FILE --initrd FILE", "linux"
     ),
     "memtest86+": _Recipe(
         (
@@ -134,7 +136,8 @@ def fetch(name: str, progress: Progress | None = None, *, again: bool = False) -
         home.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(dir=home, prefix=".apt."))
         try:
-            _obtain(home / name, recipe, Apt(work), progress or (lambda *_: None))
+            beside = recipe.beside if recipe.beside and (again or fetched(recipe.beside) is None) else ""
+            _obtain(home, name, beside, Apt(work), progress or (lambda *_: None))
         finally:
             shutil.rmtree(work, ignore_errors=True)
     except GuestError as error:
@@ -150,13 +153,21 @@ def fetch(name: str, progress: Progress | None = None, *, again: bool = False) -
     )
 
 
-def _obtain(directory: Path, recipe: _Recipe, apt: Apt, progress: Progress) -> None:
+def _obtain(home: Path, name: str, beside: str, apt: Apt, progress: Progress) -> None:
     apt.update(progress)
     packages, files = [], dict[str, bytes]()
-    for part in recipe.parts:
+    parts = _RECIPES[name].parts
+    for part, other in zip(parts, _RECIPES[beside].parts if beside else parts, strict=True):
         offer, package = _download(part, apt, progress)
         packages.append(Package(offer.package, offer.version, cache.sha256(package)))
-        files |= deb.extract(package, part.files)
+        files |= deb.extract(package, part.files, other.files)
+    for guest in filter(None, (beside, name)):
+        wanted = [file for part in _RECIPES[guest].parts for file in part.files]
+        if all(file in files for file in wanted):
+            _keep(home / guest, packages, {file: files[file] for file in wanted})
+
+
+def _keep(directory: Path, packages: list[Package], files: dict[str, bytes]) -> None:
     for file, contents in files.items():
         cache.write(directory / file, contents)
     manifest = _Manifest(packages, {file: cache.sha256(contents) for file, contents in files.items()})

@@ -132,16 +132,48 @@ def test_linux_is_fetched_recorded_and_found_again(world, own_cache):
     assert all(0 <= done <= total for _, done, total in seen)
 
 
-def test_the_network_cards_drivers_come_with_their_kernel(world):
+def with_drivers(world):
     folder = "lib/modules/6.1.0-9-686/kernel/drivers/net/ethernet/8390"
     world.offer("linux-image-6.1.0-9-686", "6.1.9-1", {
         "boot/vmlinuz-6.1.0-9-686": b"kernel 9", f"{folder}/8390p.ko": b"chip", f"{folder}/ne.ko": b"card",
         f"{folder}/ne2k-pci.ko": b"another", "lib/modules/6.1.0-9-686/kernel/ne.ko": b"elsewhere",
     })  # fmt: skip
+
+
+def test_the_network_cards_drivers_come_with_their_kernel(world):
+    with_drivers(world)
     found = fetch("linux-net")
     assert {name: path.read_bytes() for name, path in found.files.items()} == {
         "vmlinuz": b"kernel 9", "8390p.ko": b"chip", "ne.ko": b"card", "busybox": b"box",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("first", "second"), [("linux", "linux-net"), ("linux-net", "linux")])
+def test_two_guests_of_one_kernel_download_it_once(world, first, second):
+    with_drivers(world)
+    fetch(first)
+    before = len(world.calls())
+    found = fetch(second)
+    assert len(world.calls()) == before
+    assert found.packages == fetched(first).packages
+    assert sum(words[:1] == ["download"] and len(words) == 2 for _, words, _ in world.calls()) == 2
+
+
+def test_a_kernel_without_the_drivers_is_a_guest_all_the_same(world, own_cache):
+    fetch("linux")
+    assert fetched("linux-net") is None
+    assert [path.name for path in own_cache.iterdir()] == ["linux"]
+    with pytest.raises(GuestError, match="no file like"):
+        fetch("linux-net")
+
+
+def test_what_is_there_already_stays_as_it_is(world):
+    with_drivers(world)
+    fetch("linux-net")
+    fetched("linux").files["vmlinuz"].write_bytes(b"damaged")
+    world.offer("linux-image-6.1.0-10-686", "6.1.10-1", {"boot/vmlinuz-6.1.0-10-686": b"kernel 10"})
+    assert fetch("linux").packages[0].version == "6.1.10-1"
+    assert fetched("linux-net").packages[0].version == "6.1.9-1"
 
 
 def test_nothing_of_the_system_is_touched(world, own_cache):
