@@ -66,7 +66,8 @@ def test_beyond_the_end(recording):
 @pytest.mark.parametrize("seed", range(100 if os.environ.get("LABKIT_FULL") == "1" else 3))
 def test_a_recorder_that_is_killed_leaves_what_it_has_written(tmp_path, seed):
     path = tmp_path / "killed.rec"
-    command = [*COMMAND, "record", "teaching", "-o", str(path), "--input", r"primes 20000000 &\n", "--input-after", "$ "]
+    typed = "--input", r"primes 20000000 &\n", "--input-after", "$ "
+    command = [*COMMAND, "record", "teaching", "-o", str(path), *typed]
     process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not path.exists() or path.stat().st_size < 20_000:
         assert process.poll() is None

@@ -72,7 +72,7 @@ class BlockPrefix:
     def _take_flags(self) -> None:
         """Begin anew with those hooks: drop them all, and all that is translated or known with them."""
         for handle in self._given_flags.values():
-            self._core.emulator.unhook(handle)
+            self._core.unhook(handle)
         self._given_flags.clear()
         self._core.emulator.drop_all_code()
         self._core.forget_decoded()

@@ -125,7 +125,7 @@ class Core:
         Code that was translated before keeps the old ones (and counts itself, call_site.py): drop it.
         """
         for handle in self._handles.values():
-            self.emulator.unhook(handle)
+            self.unhook(handle)
         kinds = {Hook.TLB_FILL: fill_hook, Hook.BLOCK: block_hook, Hook.EXCEPTION: exception_hook}
         self._handles = {kind: self.hook(kind, function) for kind, function in kinds.items() if function is not None}
         self._counter = block_hook
@@ -134,10 +134,23 @@ class Core:
         """Add a compiled hook that works on the cells; see `Emulator.hook`."""
         return self.emulator.hook(kind, function, self.array.ctypes.data, **over)
 
+    def unhook(self, handle: Any) -> None:
+        """Remove a hook; code that was translated with it keeps it.
+
+        Unicorn looks up the code that it drops by linear address, in whatever address space there is now. To the
+        guest that is nothing: neither walks nor an accessed bit come of it, and what was answered is forgotten.
+        """
+        fills = self.cells[c.TLB_FILLS]
+        self.cells[c.MAINTENANCE] = 1
+        self.emulator.unhook(handle)
+        self.cells[c.MAINTENANCE] = 0
+        if self.cells[c.TLB_FILLS] != fills:
+            self.flush_tlb()
+
     def count_with(self, function: Any) -> Any:
         """Let another hook count the blocks of all code, which is translated anew; the one that did so far."""
         before, self._counter = self._counter, function
-        self.emulator.unhook(self._handles[Hook.BLOCK])
+        self.unhook(self._handles[Hook.BLOCK])
         self._handles[Hook.BLOCK] = self.hook(Hook.BLOCK, function)
         self.emulator.drop_all_code()
         return before
@@ -299,7 +312,7 @@ class Core:
             return
         self._seen_checks = int(cells[c.CLOCK]), int(cells[c.SEGMENT_CHECKS])
         if checks == cells[c.SEGMENT_CHECKS] and self._check_all is not None:
-            self.emulator.unhook(self._check_all)
+            self.unhook(self._check_all)
             self._check_all = None
             cells[c.SEGMENT_HOOK] = 0
             self.emulator.drop_all_code()

@@ -353,7 +353,7 @@ class Processor:
 
     def remove_hook(self, handle: Any) -> None:
         """Remove one; takes effect after `flush_code`."""
-        self._core.emulator.unhook(handle)
+        self._core.unhook(handle)
 
     def changed(self, frames: Iterable[int]) -> None:
         """The bytes of these frames were changed by a device or the monitor: code in them is stale."""

@@ -2,8 +2,12 @@
 
 import pytest
 
+from labkit import guests
+from labkit.vm.machine import Machine
 from labkit.vm.machine.probes import block
+from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.trace import Tracer
+from labkit.vm.monitor import Monitor
 from labkit.vm.replay.trace_columns import Columns
 
 CODE = 0x10000
@@ -49,3 +53,21 @@ def test_the_hook_that_counted_before_is_given_back(make_bare, mmu: str) -> None
     bare.run(LOOP, LOOPED)
     assert bare.clock == LOOPED
     assert core.count_with(before) is before
+
+
+def test_hooks_come_and_go_without_a_walk_of_the_guests_tables() -> None:
+    """Code of other address spaces is dropped with a hook: looking it up sets no accessed bit, fills no TLB."""
+    machine = Machine(memory=8 << 20)
+    machine.load(guests.boot("teaching", memory=8 << 20))
+    machine.board.serial.type(b"forks 2\n")
+    monitor = Monitor(machine)
+    processor = machine.processor
+    for _ in range(12):
+        monitor.run(25_000)
+        tracer = Tracer(processor, walks=True)
+        before = machine.ram_sha256(), int(processor.cells[c.TLB_COUNT]), int(processor.cells[c.TLB_EPOCH])
+        with tracer.tracing():
+            capture = tracer.take()
+        assert capture.walks is not None
+        assert not len(capture.walks)
+        assert before == (machine.ram_sha256(), processor.cells[c.TLB_COUNT], processor.cells[c.TLB_EPOCH])
