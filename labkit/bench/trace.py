@@ -23,9 +23,10 @@ from labkit.guests.fetch import fetched
 from labkit.vm.replay.expansion_parameters import ExpansionParameters
 from labkit.vm.replay.trace_batch import Batch
 from labkit.vm.replay.trace_expand import expand_windows
-from labkit.vm.replay.trace_parts import GuestRecipe, expand_parts, in_parallel
+from labkit.vm.replay.trace_parts import PART, GuestRecipe, expand_parts, in_parallel
 from labkit.vm.replay.trace_source import Rerun
 from labkit.vm.replay.trace_spans import Window
+from labkit.vm.replay.trace_states import States, run_through
 
 __all__ = ["measure"]
 
@@ -40,13 +41,15 @@ STREAM = "retired instructions / wall time, from the start of the guest; median 
 def measure(guest: str, rounds: int, say: Progress, *, jobs: bool = True) -> list[Figure]:
     """Rates of plain run and of each kind of trace. Raises `RuntimeError` where they come to different ends."""
     recipe = GuestRecipe(guest, until=PROMPT if guest == "linux" else b"", memory=128 << 20)
-    end, state = _plain_end(recipe)
+    whole = recipe.source()
+    states = run_through(whole, 1 << 59, PART)
+    end, state = states.end, _state(whole)
     window = [Window(0, end)]
     rates: dict[str, list[float]] = {}
     size = 0
     with _cluster(jobs) as scheduler:
         for turn in range(rounds):
-            for name, run in _runs(recipe, window, scheduler):
+            for name, run in _runs(recipe, window, scheduler, states):
                 say(f"{name}: round {turn + 1} of {rounds}")
                 start = time.perf_counter()
                 source, count, written = run()
@@ -61,17 +64,11 @@ def _state(source: Rerun) -> tuple[str, str]:
     return source.machine.registers_sha256(), source.machine.ram_sha256()
 
 
-def _plain_end(recipe: GuestRecipe) -> tuple[int, tuple[str, str]]:
-    source = recipe.source()
-    source.forward(1 << 59)
-    return source.machine.processor.clock, _state(source)
-
-
 Run = Callable[[], tuple[Rerun | None, int, int]]
 
 
 def _runs(
-    recipe: GuestRecipe, window: list[Window], scheduler: str | None
+    recipe: GuestRecipe, window: list[Window], scheduler: str | None, states: States
 ) -> Iterable[tuple[str, Run]]:
     def plain() -> tuple[Rerun, int, int]:
         source = recipe.source()
@@ -97,7 +94,7 @@ def _runs(
     def shared(workers: int) -> Run:
         def run() -> tuple[None, int, int]:
             parts = in_parallel(
-                recipe, window, ExpansionParameters(what=VALUES), jobs=workers, scheduler=scheduler
+                recipe, window, ExpansionParameters(what=VALUES), jobs=workers, scheduler=scheduler, states=states
             )
             return None, sum(part.instructions for part in parts), 0
 
@@ -151,7 +148,10 @@ def _figures(rates: dict[str, list[float]], each: float) -> list[Figure]:
     found.append(Figure("trace.branches_ratio", median(ratios), "x", text, spread(ratios), 0.8))
     if "jobs2" in rates:
         ratios = [two / one for two, one in zip(rates["jobs2"], rates["jobs1"], strict=True)]
-        text = "two jobs / one job, of one core each, on a cluster that has started; median of the rounds"
+        text = (
+            "two jobs / one job, of one core each, on a cluster that has started, cut at a checkpoint of the run that "
+            "has found the end; median of the rounds"
+        )
         found.append(Figure("trace.jobs_ratio", median(ratios), "x", text, spread(ratios), 1.7))
     return found
 

@@ -168,18 +168,21 @@ class _Made:
 def _parts(
     wanted: Wanted, recipe: Any, source: Any, found: Any, parameters: Any, tell: Callable[[int], None]
 ) -> Iterator[Any]:
-    from labkit.vm.replay.trace_parts import expand_parts, in_parallel
+    from labkit.vm.replay.trace_parts import PART, expand_parts, in_parallel
     from labkit.vm.replay.trace_spans import Window
+    from labkit.vm.replay.trace_states import run_through
 
     if not found:
         return
     if wanted.jobs == 1 and wanted.scheduler is None:
         yield from expand_parts(source, found, parameters, tell)
         return
+    states = None
     if found[-1].end > 1 << 59:  # where the run ends must be known before it can be cut
-        source.goto(1 << 59)
-        found = [*found[:-1], Window(found[-1].start, source.machine.processor.clock)]
-    for part in in_parallel(recipe, found, parameters, jobs=wanted.jobs, scheduler=wanted.scheduler):
+        states = run_through(source, 1 << 59, PART)
+        found = [*found[:-1], Window(found[-1].start, states.end)]
+    jobs, scheduler = wanted.jobs, wanted.scheduler
+    for part in in_parallel(recipe, found, parameters, jobs=jobs, scheduler=scheduler, states=states):
         yield part
         tell((part.number + 1) << 23)
 

@@ -18,6 +18,7 @@ from labkit.vm.replay.trace_parts import GuestRecipe, cut, expand_parts, in_para
 from labkit.vm.replay.trace_run import full_trace
 from labkit.vm.replay.trace_source import Replayed
 from labkit.vm.replay.trace_spans import Window
+from labkit.vm.replay.trace_states import run_through
 from labkit.vm.replay.trace_text import CHAMPSIM
 
 COUNT = 600_000
@@ -71,13 +72,15 @@ def _others_read_the_same(out: Path, value: np.ndarray, runs: pd.DataFrame) -> N
 
 
 @pytest.mark.slow
-def test_workers_write_the_same_bytes(monkeypatch: pytest.MonkeyPatch):
+def test_workers_write_the_same_bytes():
     recipe, parameters = GuestRecipe("teaching", 8 << 20), ExpansionParameters(windows=((100_000, 9_000_000),))
     wanted = [Window(100_000, 9_000_000)]
     serial = list(expand_parts(recipe.source(), wanted, parameters))
     assert [part.number for part in serial] == [0, 1]
-    shared = list(in_parallel(recipe, wanted, parameters, jobs=2))
-    assert shared == serial
+    pieces = cut(wanted, 2, 4.0)
+    assert [part for piece in pieces for part in trace_parts._work(recipe, None, piece, parameters)] == serial
+    states = run_through(recipe.source(), 9_000_000, trace_parts.PART)
+    assert list(in_parallel(recipe, wanted, parameters, jobs=2, states=states)) == serial
     assert trace_parts.PART == 1 << 23
 
 

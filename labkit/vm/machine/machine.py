@@ -255,6 +255,19 @@ class Machine:
         for frame in target.frames.tolist():
             self.memory.mark(frame)
 
+    def whole(self) -> Bookmark:
+        """The machine for another one, in any process: all frames that are not zero."""
+        pages = self.memory.bytes.reshape(-1, FRAME_SIZE)
+        frames = np.flatnonzero(pages.any(axis=1)).astype(np.uint32)
+        return Bookmark(-1, self._state(frames), pages[frames])
+
+    def become(self, whole: Bookmark) -> None:
+        """Make this machine, which has not run and is of the same kind, what another one was at `whole`."""
+        pages = self.memory.bytes.reshape(-1, FRAME_SIZE)
+        pages[np.flatnonzero(pages.any(axis=1))] = 0
+        pages[whole.state.frames] = whole.pages
+        self._become(whole.state)
+
     def _state(self, frames: Frames) -> Checkpoint:
         """All but RAM."""
         processor = self.processor

@@ -165,6 +165,16 @@ class Processor:
         branches = int(cells[c.BRANCHES]) - ahead
         return ExecutionPoint(clock, branches, self.registers.eip, int(repetitions))
 
+    def moment(self) -> tuple[int, int, int]:
+        """Clock, branches and EIP of `point`, for what is noted often."""
+        cells = self.cells
+        clock = self.clock  # first: it makes the cells of the current block
+        if self.in_hook and cells[c.TC_SIZE]:
+            point = self.point
+            return clock, point.branches, point.eip
+        ahead = 1 if self.in_hook and cells[c.BLOCK_INFO] & decode.BRANCH else 0
+        return clock, cells[c.BRANCHES] - ahead, self.registers.eip
+
     def retire_emulated(self) -> None:
         """Count an instruction that the monitor has carried out in the processor's place."""
         self.cells[c.CLOCK] += 1

@@ -15,10 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from labkit.vm.machine.exit import Exit, ExitKind
+from labkit.vm.machine.probes import answers, trace, trace_helpers, trace_site
 from labkit.vm.machine.probes import cells as c
-from labkit.vm.machine.probes import trace, trace_helpers, trace_site
 from labkit.vm.machine.probes import trace_words as w
 from labkit.vm.machine.probes.emulator import Hook, skip_flag_offset
+from labkit.vm.machine.probes.trace_walk import FETCH
+from labkit.vm.machine.probes.walk import WALK_FAULT
 from labkit.vm.machine.processor import Processor
 
 __all__ = ["Capture", "KnownBlocks", "Pool", "Tracer", "can_be_emptied"]
@@ -31,6 +33,7 @@ TABLE_BITS = 19
 NUMBERS, POOL = 1 << 18, 8 << 20
 LONGEST_BLOCK = 1 << 13
 NEVER = 1 << 62
+PAGE_FAULT = 14
 Column = npt.NDArray[Any]
 
 
@@ -200,6 +203,16 @@ class Tracer:
             self._number_anew()
         self._renew()
         return taken
+
+    def note_exit(self, found: Exit) -> None:
+        """An exit has come: a page fault of a fetch is a walk that the hooks leave out."""
+        t, cells = self._t, self._processor.cells
+        if not self._walks or found.vector != PAGE_FAULT or found.software or cells[c.FAULT_ACCESS] != answers.FETCH:
+            return
+        passes, number = (t[w.PLACE] - t[w.PASSES]) >> 4, int(t[w.WALK_COUNT])
+        error = (found.error or 0) | WALK_FAULT
+        self._walked[number] = passes | FETCH << 32, found.address & ~0xFFF, error, t[w.REFS]
+        t[w.WALK_COUNT] = number + 1
 
     def discard(self) -> None:
         """Begin here: forget what has been noted."""

@@ -357,8 +357,7 @@ class Monitor:
         self, kind: EventKind, number: int = 0, value: int = 0, linear: int = 0, note: str = ""
     ) -> None:
         if self.log is not None:
-            at = self.machine.point
-            self.log.append((at.instructions, at.branches, at.eip, kind, number, value, linear, note))
+            self.log.append((*self.machine.processor.moment(), kind, number, value, linear, note))
         if self.on_event:
             event = Event(self.machine.point, kind, number, value, linear, note)
             for listener in self.on_event:

@@ -57,6 +57,8 @@ class Batch:
     """u32, by reference: linear address; None where it was not asked for."""
     registers: Column | None = None
     """u32, rows of EAX ECX EDX EBX ESP EBP ESI EDI before each instruction; None where not asked for."""
+    starts: Column | None = None
+    """u32: index of the first instruction of each block that ran; None where not all of the stretch is there."""
     walks: Column | None = None
     """u64, rows of (point, linear page, physical page | rights or fault, 0 read 1 write 2 fetch)."""
 
@@ -116,7 +118,7 @@ class Batch:
             None if self.value is None else self.value[mask], self.spaces,
             at if self.kept is None else self.kept[at], self.rows,
             None if self.target is None else self.target[mask],
-            None if self.registers is None else self.registers[at], self.walks,
+            None if self.registers is None else self.registers[at], None, self.walks,
         )  # fmt: skip
 
     def with_walks(self, walks: Column) -> "Batch":

@@ -79,6 +79,7 @@ class Columns:
             None if capture.value is None else _without(capture.value, lost), spaces, kept, rows,
             None if capture.linear is None else _without(capture.linear, lost),
             None if capture.registers is None else _registers(capture, starts[:passes], count),
+            starts[:passes] if kept is None else None,
         )  # fmt: skip
         return made if capture.walks is None else made.with_walks(_walks(capture, made, starts[:passes], lost))
 

@@ -5,7 +5,8 @@
               |........ runs on ........>|<-- another ---->|     which must first get there: so it gets less
 
 A part is PART instructions and begins at a multiple of it, whoever expands it: so the files are the same,
-byte for byte. Each worker makes the machine anew from its recipe, and works on one core.
+byte for byte. Each worker makes the machine anew from its recipe, and works on one core. Where the run has been
+gone through before (trace_states.py) it begins at a state of then, and need not get there.
 """
 
 from collections import deque
@@ -25,6 +26,7 @@ from labkit.vm.replay.trace_expand import expand_windows
 from labkit.vm.replay.trace_file import PartWriter
 from labkit.vm.replay.trace_source import Replayed, Rerun, Source
 from labkit.vm.replay.trace_spans import Window
+from labkit.vm.replay.trace_states import State, States, resume
 
 __all__ = ["PART", "GuestRecipe", "Part", "Recipe", "RecordingRecipe", "cut", "expand_parts", "in_parallel"]
 
@@ -142,7 +144,11 @@ def cut(wanted: Sequence[Window], jobs: int, cost: float) -> list[list[Window]]:
     slower = 1 - 1 / cost
     whole = 1 - slower**jobs
     edges = [first + int((end - first) * (1 - slower**j) / whole) for j in range(jobs + 1)]
-    edges = [first, *(round(edge / PART) * PART for edge in edges[1:-1]), end]
+    return _between(wanted, [first, *(round(edge / PART) * PART for edge in edges[1:-1]), end])
+
+
+def _between(wanted: Sequence[Window], edges: Sequence[int]) -> list[list[Window]]:
+    """Windows cut at edges."""
     pieces = []
     for low, high in pairwise(edges):
         inside = [Window(max(w.start, low), min(w.end, high)) for w in wanted]
@@ -151,23 +157,41 @@ def cut(wanted: Sequence[Window], jobs: int, cost: float) -> list[list[Window]]:
     return pieces
 
 
-def _work(recipe: Recipe, wanted: list[Window], parameters: ExpansionParameters) -> list[Part]:
-    return list(expand_parts(recipe.source(), wanted, parameters, turns=True))
+def _work(recipe: Recipe, state: State | None, wanted: list[Window], parameters: ExpansionParameters) -> list[Part]:
+    source = recipe.source()
+    if state is not None:
+        resume(source, state)
+    return list(expand_parts(source, wanted, parameters, turns=True))
 
 
 def in_parallel(
     recipe: Recipe, wanted: Sequence[Window], parameters: ExpansionParameters,
-    *, jobs: int = 2, scheduler: str | None = None,
+    *, jobs: int = 2, scheduler: str | None = None, states: States | None = None,
 ) -> Iterator[Part]:  # fmt: skip
     """The same parts by `jobs` workers of a cluster: a local one, or that of a Dask scheduler's address.
 
-    Raises `TraceError` where Dask is not installed or the scheduler does not answer.
+    `states` of the same run, where it was gone through. Raises `TraceError` where Dask is not installed or the
+    scheduler does not answer.
     """
-    pieces = cut(wanted, jobs, TRACED if parameters.references else BRANCHES_ONLY)
+    cost = TRACED if parameters.references else BRANCHES_ONLY
+    if states is None:
+        pieces = cut(wanted, jobs, cost)
+    else:
+        whole = Window(wanted[0].start, wanted[-1].end)
+        pieces = _between(wanted, [whole.start, *states.edges(whole, jobs, cost), whole.end])
     bare = replace(parameters, windows=(), events=(), hits=(), start_at=None, stop_at=None)
     cluster, client = _client(len(pieces), scheduler)
     try:
-        futures = [client.submit(_work, recipe, piece, bare, pure=False) for piece in pieces]
+        workers = sorted(client.nthreads())
+        futures = []
+        for number, piece in enumerate(pieces):
+            where = workers[number % len(workers) : number % len(workers) + 1]  # not to where another one's state is
+            state = None
+            if states is not None and (clock := states.before(piece[0].start)):
+                state = client.scatter(states.state(clock), workers=where)
+            futures.append(
+                client.submit(_work, recipe, state, piece, bare, pure=False, workers=where, allow_other_workers=True)
+            )
         for future in futures:
             yield from future.result()
     finally:

@@ -44,6 +44,7 @@ class _Tapped:
     def run(self, deadline: int, pause: int) -> Exit:
         """Run, and give the buffer away when it is full."""
         found = self._engine.run(deadline, pause)
+        self._tracer.note_exit(found)
         if self._tracer.full and can_be_emptied(found):
             self._producer.give()
         return found

@@ -73,6 +73,9 @@ class Tables:
             w[word] = column.ctypes.data
         w[words.KEPT] = 0 if kept is None else kept.ctypes.data
         w[words.COUNT], w[words.START] = len(batch), batch.start
+        starts = batch.starts
+        w[words.STARTS] = 0 if starts is None else starts.ctypes.data
+        w[words.START_COUNT], w[words.NEXT] = 0 if starts is None else len(starts), 0
 
     def _runs(self, batch: Batch, kept: Column | None) -> Table:
         w, count = self._words, len(batch)

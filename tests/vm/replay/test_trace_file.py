@@ -6,6 +6,7 @@
 import os
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,22 @@ def test_runs_come_back(batches: list[Batch], monkeypatch: pytest.MonkeyPatch, f
     assert np.array_equal(linear[point], codes["linear"][code])
     places = zip(*(codes[name].tolist() for name in ("linear", "physical", "count", "cpl")), strict=True)
     assert len(set(places)) == len(codes["code"])
+
+
+def test_runs_are_the_same_where_blocks_begin_is_not_known(batches: list[Batch]):
+    """Blocks on two pages, and ones that were left at once, among them."""
+    known, unknown = (Tables(frozenset({"instructions"})) for _ in range(2))
+    on_two_pages = 0
+    for batch in batches:
+        assert batch.starts is not None
+        starts = np.unique(batch.starts)
+        on_two_pages += int(np.count_nonzero(batch.linear[starts[:-1]] >> 12 != batch.linear[starts[1:] - 1] >> 12))
+        doubled = np.sort(np.concatenate([batch.starts, batch.starts[::7]]))
+        one = known.of(replace(batch, starts=doubled))["runs"]
+        other = unknown.of(replace(batch, starts=None))["runs"]
+        for name in ("point", "code"):
+            assert np.array_equal(one[name], other[name]), name
+    assert on_two_pages
 
 
 def test_runs_of_chosen_instructions_begin_anew_where_one_is_left_out(batches: list[Batch]):

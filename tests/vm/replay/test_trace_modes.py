@@ -94,3 +94,14 @@ def test_registers_are_those_of_the_machine(traced):
     for clock in range(0, len(rows), 1777):
         source.goto(clock)
         assert rows[clock].tobytes() == source.machine.registers.pack_general()[:32], clock
+
+
+def test_a_refused_fetch_is_one_walk_by_the_instruction_that_faults():
+    """Unicorn translates ahead, again and again: what the guest does not see is no walk."""
+    batches = list(full_trace(source_of("exceptions"), [Window(0, 80_000)], walks=True))
+    walks = np.concatenate([batch.walks for batch in batches if batch.walks is not None])
+    refused = walks[(walks[:, 3] == 2) & (walks[:, 2] >> np.uint64(62) != 0)]
+    events = [event for batch in batches for event in batch.events if event.kind == "page fault"]
+    mine = [(e.point.instructions, e.linear & ~0xFFF, e.value) for e in events if e.linear == e.point.eip]
+    assert [(int(w[0]), int(w[1]), int(w[2]) & 0xFFF) for w in refused] == mine
+    assert mine

@@ -21,6 +21,7 @@ LINEAR, PHYSICAL, SIZE, CPL, KEPT, COUNT = 0, 1, 2, 3, 4, 5  # columns by instru
 AT, CODE, ROWS = 6, 7, 8  # by run: u32 index of its first instruction, u32 number; how many
 TABLE, TABLE_SHIFT, KEYS, KNOWN, MOST = 9, 10, 11, 12, 13  # u32 number + 1 by hash; two u64 by number
 REFS, START, POINT = 14, 15, 16  # u8 by instruction; the stretch's first point; i64 by reference
+STARTS, START_COUNT, NEXT = 17, 18, 19  # u32: where blocks begin, 0 = not known; which is next
 WORDS = 20
 KEY_SIZE = 16
 
@@ -69,28 +70,50 @@ def _row(w, first, end):  # type: ignore[no-untyped-def]
     w[ROWS] += U(1)
 
 
+@njit(inlining="always")
+def _breaks(w, i):  # type: ignore[no-untyped-def]
+    """Does instruction `i` not go on from the one before?"""
+    linear, before = load32(w[LINEAR] + (i << U(2))), (i - U(1)) << U(2)
+    size = np.uint32(load8(w[SIZE] + i - U(1)))
+    breaks = linear != np.uint32(load32(w[LINEAR] + before) + size)
+    breaks |= load32(w[PHYSICAL] + (i << U(2))) != np.uint32(load32(w[PHYSICAL] + before) + size)
+    breaks |= linear & np.uint32(0xFFF) == np.uint32(0)
+    breaks |= load8(w[CPL] + i) != load8(w[CPL] + i - U(1))
+    if w[KEPT]:
+        breaks |= load64(w[KEPT] + (i << U(3))) != load64(w[KEPT] + ((i - U(1)) << U(3))) + U(1)
+    return breaks
+
+
+@njit(inlining="always")
+def _block_end(w, i):  # type: ignore[no-untyped-def]
+    """The first instruction from `i` on that may not go on from the one before: of a block, or on two pages."""
+    count = w[COUNT]
+    if w[STARTS] == U(0):
+        return i
+    while w[NEXT] < w[START_COUNT]:
+        start = U(load32(w[STARTS] + (w[NEXT] << U(2))))
+        if start >= i:
+            break
+        w[NEXT] += U(1)
+    end = U(load32(w[STARTS] + (w[NEXT] << U(2)))) if w[NEXT] < w[START_COUNT] else count
+    first, last = load32(w[LINEAR] + ((i - U(1)) << U(2))), load32(w[LINEAR] + ((end - U(1)) << U(2)))
+    return i if (first ^ last) >> np.uint32(12) else end
+
+
 @entry("u64(cells, u64)", alone=False)
 def runs(w, start):  # type: ignore[no-untyped-def]
     """From instruction `start` on, until all is done or the table is full; where it has stopped, to go on."""
     count, first = w[COUNT], U(start)
     if first >= count:
         return count
-    kept = w[KEPT]
-    for j in range(first + U(1), count):
-        i = U(j)
-        linear, before = load32(w[LINEAR] + (i << U(2))), (i - U(1)) << U(2)
-        size = np.uint32(load8(w[SIZE] + i - U(1)))
-        breaks = linear != np.uint32(load32(w[LINEAR] + before) + size)
-        breaks |= load32(w[PHYSICAL] + (i << U(2))) != np.uint32(load32(w[PHYSICAL] + before) + size)
-        breaks |= linear & np.uint32(0xFFF) == np.uint32(0)
-        breaks |= load8(w[CPL] + i) != load8(w[CPL] + i - U(1))
-        if kept:
-            breaks |= load64(kept + (i << U(3))) != load64(kept + ((i - U(1)) << U(3))) + U(1)
-        if breaks:
+    i = _block_end(w, first + U(1))
+    while i < count:
+        if _breaks(w, i):
             _row(w, first, i)
             first = i
             if w[KNOWN] >= w[MOST]:
                 return first
+        i = _block_end(w, i + U(1))
     _row(w, first, count)
     return count
 
