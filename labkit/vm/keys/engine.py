@@ -11,7 +11,7 @@ x86's own rings take no part: all levels of the guest run in ring 3, so that x86
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from labkit.vm.keys.operations import PRIVILEGED, TRAP, Cause, Operation, entry_from
+from labkit.vm.keys.operations import PRIVILEGED, TRAP, Cause, Operation, entry_from, page_number
 from labkit.vm.keys.shadow import KeyVirtualizer
 from labkit.vm.keys.today import PkuVirtualizer
 from labkit.vm.keys.unit import VirtualState, VirtualUnit
@@ -190,7 +190,7 @@ class KeysEngine:
         self.unit.insert(entry_from(page, frame, word))
 
     def _purge(self, page: int, _c: int, _d: int) -> None:
-        self.unit.purge(page & 0xFFFFF)
+        self.unit.purge(page_number(page))
 
     def _write_key(self, number: int, word: int, _d: int) -> None:
         self.unit.set_register(number, KeyRegister.from_word(word))

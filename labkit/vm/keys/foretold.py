@@ -19,10 +19,7 @@ Note = tuple[int, int, int, int]
 ACCESSES = {number: access for access, number in KINDS.items()}
 BITS = {1: Access.READ, 2: Access.WRITE, 4: Access.EXECUTE}
 WORD = 0xFFFFFFFF
-
-
-class _RefusedError(Exception):
-    """The operands are none of this operation's."""
+PAGES = 1 << 20
 
 
 @dataclass
@@ -72,20 +69,27 @@ class Foretold:
         if operation is Operation.CALL:
             reference.set_level(act.c)
             return Cause.CALL, 0, at, level
-        try:
-            answer = self._answer(operation, act)
-        except _RefusedError:
+        if self._refuses(operation, act):
             return Cause.OPERAND, 0, at, level
+        answer = self._answer(operation, act)
         if isinstance(answer, Fault):
             return answer | act.c << 8, act.b << 12 & WORD, at, level
         return 0, answer, 0, 0
+
+    def _refuses(self, operation: Operation, act: Act) -> bool:
+        """Are the operands none of this operation's?"""
+        if operation in (Operation.INSERT, Operation.PURGE):
+            return act.b >= PAGES or (operation is Operation.INSERT and act.c >= PAGES)
+        if operation in (Operation.WRITE_KEY, Operation.READ_KEY):
+            return act.b >= len(self.reference.registers)
+        if operation is Operation.PROBE:
+            return act.c not in BITS
+        return operation is Operation.DEMOTE and not self.reference.level <= act.b <= 3
 
     def _answer(self, operation: Operation, act: Act) -> int | Fault:
         """What is in EAX afterwards: the operation's number, where it has no answer; or PROBE's fault."""
         reference = self.reference
         if operation is Operation.INSERT:
-            if act.b >= 1 << 20 or act.c >= 1 << 20:
-                raise _RefusedError
             present, dirty, accessed = (bool(act.d & bit) for bit in (0x20, 0x40, 0x80))
             reference.insert(
                 Entry(act.b, act.c, act.d & 7, (act.d & 0x18) // 8, act.d // 256, present, dirty, accessed)
@@ -96,22 +100,16 @@ class Foretold:
             reference.set_translate(act.b % 2 == 1)
             reference.set_keys_on(act.b // 2 % 2 == 1)
         elif operation in (Operation.WRITE_KEY, Operation.READ_KEY):
-            if act.b >= len(reference.registers):
-                raise _RefusedError
             if operation is Operation.READ_KEY:
                 return reference.registers[act.b].word
             reference.set_register(act.b, KeyRegister.from_word(act.c))
         elif operation is Operation.KEY_OF:
             return reference.key_of(act.b)
         elif operation is Operation.PROBE:
-            if act.c not in BITS:
-                raise _RefusedError
             found = reference.probe(act.b, BITS[act.c], act.d & 3)
             return found if isinstance(found, Fault) else int(found)
         elif operation is Operation.PROMOTE:
             return reference.promote(address_of("operated") >> 12)
         elif operation is Operation.DEMOTE:
-            if not reference.level <= act.b <= 3:
-                raise _RefusedError
             reference.demote(act.b)
         return operation

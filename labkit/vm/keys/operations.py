@@ -29,7 +29,7 @@ from enum import IntEnum
 
 from labkit.vm.machine.tlb import Entry
 
-__all__ = ["PRIVILEGED", "TRAP", "Cause", "Operation", "entry_from"]
+__all__ = ["PRIVILEGED", "TRAP", "Cause", "Operation", "entry_from", "page_number"]
 
 TRAP = 0x60
 """The vector of INT n by which operations are called."""
@@ -67,9 +67,14 @@ class Cause(IntEnum):
     EXCEPTION = 32
 
 
+def page_number(word: int) -> int:
+    """The page or frame that an operand names. Raises `ValueError` for one above 4 GB."""
+    if word >> 20:
+        raise ValueError(f"page {word:x} is above 4 GB")
+    return word
+
+
 def entry_from(page: int, frame: int, word: int) -> Entry:
-    """The translation that INSERT's operands describe. Raises `ValueError` for a page or frame above 2^20."""
-    if page >> 20 or frame >> 20:
-        raise ValueError(f"page {page:x} or frame {frame:x} is above 4 GB")
+    """The translation that INSERT's operands describe. Raises `ValueError` for a page or frame above 4 GB."""
     flags = (bool(word & 1 << bit) for bit in (5, 6, 7))
-    return Entry(page, frame, word & 7, word >> 3 & 3, word >> 8, *flags)
+    return Entry(page_number(page), page_number(frame), word & 7, word >> 3 & 3, word >> 8, *flags)

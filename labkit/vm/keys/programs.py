@@ -2,7 +2,8 @@
 
 A program is a seeded stream of what a guest does: mostly accesses, mostly near each other; between them probes,
 changes of level by every way, of key registers and of translations. All access rights, levels and bits occur, and
-keys of which the guest holds only some. What is right says a `Reference`, driven beside the unit.
+keys of which the guest holds only some. What is right says a `Reference`, driven beside the unit. There is no processor
+in it; guest code on one is in scripts.py.
 """
 
 import random

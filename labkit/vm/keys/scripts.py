@@ -188,7 +188,7 @@ class _Writer:
         elif what < 0.993:
             self.do(source.choice((0, 16, 31)), self.page())
         elif what < 0.994:
-            self.do(Operation.INSERT, 1 << 20, self.page(), GOOD)
+            self.do(source.choice((Operation.INSERT, Operation.PURGE)), 1 << 20 | self.page(), self.page(), GOOD)
         else:
             self.do(Operation.MODE, source.choice((0, 1, 1, 2, 3, 3, 3, 3)))
 

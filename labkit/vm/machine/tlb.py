@@ -15,9 +15,7 @@ from enum import IntEnum
 from labkit.vm.machine.access_rights import NAMES, WRITE, Access, allowed
 from labkit.vm.machine.protection_keys import KeyRegister, KeyRegisters
 
-__all__ = ["PAGE_SIZE", "Entry", "Fault", "ProtectionUnit", "Tlb", "UnitState", "Verdict", "check"]
-
-PAGE_SIZE = 4096
+__all__ = ["Entry", "Fault", "ProtectionUnit", "Tlb", "UnitState", "Verdict", "check"]
 
 
 class Fault(IntEnum):
