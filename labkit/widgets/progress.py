@@ -11,7 +11,7 @@ from collections.abc import Callable
 from html import escape
 from typing import Any, Self
 
-__all__ = ["Progress", "busy", "in_notebook"]
+__all__ = ["Progress", "busy", "in_notebook", "told"]
 
 EVERY = 0.2
 """Seconds between two tellings."""
@@ -20,10 +20,10 @@ PATIENCE = 0.5
 
 
 class _Clock:
-    """How far we are, out of `expected` instructions; told not too often."""
+    """How far we are, on the way to the clock `expected`, which may lie before; told not too often."""
 
     def __init__(self, expected: int) -> None:
-        self.expected = max(expected, 1)
+        self.expected = expected
         self._began = self._told = time.monotonic()
         self._first: int | None = None
 
@@ -35,7 +35,7 @@ class _Clock:
     def share(self, clock: int) -> float:
         """How much is done, 0 to 1: from the first clock that was told to the expected one."""
         first = clock if self._first is None else self._first
-        return min((clock - first) / max(self.expected - first, 1), 1)
+        return min(abs(clock - first) / max(abs(self.expected - first), 1), 1)
 
     def words(self, clock: int) -> str:
         """`42 %, 3 s left`, or nothing while it is too early to tell."""
@@ -45,22 +45,27 @@ class _Clock:
         if now - self._began < PATIENCE or now - self._told < EVERY:
             return ""
         self._told = now
-        done, whole = clock - self._first, self.expected - self._first
+        done, whole = abs(clock - self._first), abs(self.expected - self._first)
         if not 0 < done < whole:
             return f"{self.seconds:.0f} s so far"
         left = (now - self._began) * (whole - done) / done
         return f"{100 * done // whole} %, {left:.0f} s left"
 
 
-def busy(what: str, expected: int, tell: Callable[[str], None]) -> Callable[[int], None]:
-    """A callback for a clock that tells in words how far `what` is."""
+def told(expected: int, tell: Callable[[str], None]) -> Callable[[int], None]:
+    """A callback for a clock that tells in words how far it is."""
     clock = _Clock(expected)
 
     def show(now: int) -> None:
-        if told := clock.words(now):
-            tell(f"{what}: {told}")
+        if words := clock.words(now):
+            tell(words)
 
     return show
+
+
+def busy(what: str, expected: int, tell: Callable[[str], None]) -> Callable[[int], None]:
+    """The same, which says what it is that goes on."""
+    return told(expected, lambda words: tell(f"{what}: {words}"))
 
 
 def in_notebook() -> bool:
@@ -83,11 +88,11 @@ class Progress:
 
     def __call__(self, clock: int) -> None:
         """The work has come to that clock."""
-        told = self._clock.words(clock)
-        if not told:
+        words = self._clock.words(clock)
+        if not words:
             return
         share = self._clock.share(clock)
-        text = f"{self.what}: {told}"
+        text = f"{self.what}: {words}"
         self._show({
             "text/plain": text,
             "text/html": f'<progress value="{share:.3f}" aria-label="{escape(self.what)}"></progress> {escape(text)}',

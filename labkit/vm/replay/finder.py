@@ -2,28 +2,53 @@
 
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 
 from labkit.vm.machine.state import GENERAL
 from labkit.vm.replay import search
 from labkit.vm.replay.breakpoints import Breakpoint, Stopper, Watchpoint
+from labkit.vm.replay.errors import TimelineError
 from labkit.vm.replay.history import History
 
 __all__ = ["find", "find_any"]
 
 Translate = Callable[[int], int | None]
+Told = Callable[[int], None] | None
+PIECE = 8
+"""Stretches between checkpoints that are searched at once where progress is told."""
 
 
 def find_any(
-    history: History, wanted: list[Stopper], span: tuple[int, int], direction: int, physical: Translate
+    history: History, wanted: list[Stopper], far: int, physical: Translate, on_progress: Told = None
 ) -> tuple[int, Stopper] | None:
-    """The place nearest to the cursor, and what holds there; `span` goes from the cursor to the far end.
+    """The place nearest to where the machine stands, on the way to `far`, and what holds there.
 
-    The cursor itself does not count. `physical` translates a watchpoint's address. Raises `LookupError` with
-    the watchpoint whose address it cannot translate.
+    Where it stands does not count. `physical` translates a watchpoint's address; `on_progress` is told the clocks
+    that the search has come to. The machine is left anywhere, but where it was if an exception tears it off.
+    Raises `TimelineError` for a watchpoint whose address leads nowhere.
     """
+    cursor, here = history.clock, history.bookmark()
+    try:
+        addresses = [what for what in wanted if isinstance(what, Breakpoint) and what.kind is None]
+        places = {what: _place(history, what, physical) for what in wanted if what not in addresses}
+        marks = search.checkpoints(history, cursor, far)
+        ends = [*marks[PIECE - 1 : -1 : PIECE], far] if on_progress else [far]
+        for begin, end in pairwise([cursor, *ends]):
+            found = _nearest(history, addresses, places, (begin, end), 1 if far > cursor else -1)
+            if found is not None:
+                return found
+            if on_progress:
+                on_progress(end)
+    except BaseException:
+        history.return_to(here)
+        raise
+    return None
+
+
+def _nearest(
+    history: History, addresses: list[Breakpoint], places: dict[Stopper, int | None], span: search.Span, direction: int
+) -> tuple[int, Stopper] | None:
     cursor, far = span
-    addresses = [what for what in wanted if isinstance(what, Breakpoint) and what.kind is None]
-    places = {what: _place(what, physical) for what in wanted if what not in addresses}
     best = _find_address(history, addresses, (cursor, far), direction)
     far = far if best is None else best[0]
     for what, place in places.items():
@@ -33,12 +58,14 @@ def find_any(
     return best
 
 
-def _place(what: Stopper, physical: Translate) -> int | None:
+def _place(history: History, what: Stopper, physical: Translate) -> int | None:
     if isinstance(what, Breakpoint) or what.register:
         return None
     place = physical(what.linear) if what.physical is None else what.physical
     if place is None:
-        raise LookupError(what)
+        raise TimelineError(
+            f"address {what.linear:08x} is not mapped at instruction {history.clock}: seek to where it is mapped"
+        )
     return place
 
 

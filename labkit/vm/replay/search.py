@@ -17,7 +17,7 @@ from labkit.vm.replay.history import History
 from labkit.vm.replay.write_index import WriteIndex
 
 __all__ = [
-    "Span", "Write", "first_hit", "first_store", "last_hit", "last_register_write", "last_store",
+    "Span", "Write", "checkpoints", "first_hit", "first_store", "last_hit", "last_register_write", "last_store",
     "last_write", "register_change",
 ]  # fmt: skip
 
@@ -55,12 +55,17 @@ class Write:
         return f"{self.point}{who} wrote {self.value:0{2 * self.size}x} ({self.size} bytes) to {where}"
 
 
+def checkpoints(history: History, here: int, far: int) -> list[int]:
+    """The clocks of the checkpoints on the way from here, and of its end, in the order in which one comes to them."""
+    low, high = min(here, far), max(here, far)
+    clocks = [checkpoint.clock for checkpoint in history.machine.checkpoints.list]
+    inner = [clock for clock in clocks if low < clock < high]
+    return [*(inner if here <= far else reversed(inner)), far]
+
+
 def stretches(history: History, start: int, end: int) -> list[Span]:
     """Stretches between checkpoints that cover start..end, oldest first."""
-    points = [checkpoint.clock for checkpoint in history.machine.checkpoints.list]
-    inner = [clock for clock in points if start < clock < end]
-    marks = [start, *inner, end] if start < end else []
-    return list(pairwise(marks))
+    return list(pairwise([start, *checkpoints(history, start, end)])) if start < end else []
 
 
 def run_watched(history: History, span: Span) -> Hits:

@@ -7,7 +7,7 @@ Time travel is record and replay: the machine is brought back to a checkpoint an
 change the past; it forks it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from operator import index
 
@@ -20,7 +20,7 @@ from labkit.vm.monitor import Event, EventKind, Stop
 from labkit.vm.monitor.engine import Engine
 from labkit.vm.replay import edit, finder, linear_memory, search
 from labkit.vm.replay.accesses import Access, accesses
-from labkit.vm.replay.breakpoints import Breakpoints, Hit, kind_named
+from labkit.vm.replay.breakpoints import Breakpoints, Hit, Stopper, kind_named
 from labkit.vm.replay.continuing import EngineMaker, continuing
 from labkit.vm.replay.disassembly import LONGEST, Line, disassemble
 from labkit.vm.replay.errors import TimelineError, whole
@@ -239,33 +239,33 @@ class Timeline:
 
     # --- breakpoints
 
-    def run_to(self, direction: int = 1, limit: int | None = None) -> Hit | None:
-        """Go to the next (+1) or previous (-1) place where a breakpoint or watchpoint holds.
+    def run_to(
+        self, direction: int = 1, limit: int | None = None, also: Iterable[Stopper] = (),
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Hit | None:  # fmt: skip
+        """Go to the next (+1) or previous (-1) place where a breakpoint or watchpoint holds, or one of `also`.
 
         Not further than `limit` instructions. Without a hit the cursor goes to where the search ended, and
         None is given. A breakpoint on the first instruction of a fault's handler holds at the clock of the
-        fault: there the cursor stands before the instruction that faults. Raises `TimelineError` for a
-        watched address that is not mapped at the cursor.
+        fault: there the cursor stands before the instruction that faults. `on_progress` is told the clock that
+        the search has come to. Torn off by an exception (Ctrl-C), the cursor stays. Raises `TimelineError` for
+        a watched address that is not mapped at the cursor.
         """
         _check(direction)
         if limit is not None and whole(limit, "limit") < 0:
             raise TimelineError(f"limit {limit}: give 0 or more instructions")
-        cursor = self.cursor
         far = self.end if direction > 0 else self.start
         if limit is not None:
-            far = min(far, cursor + limit) if direction > 0 else max(far, cursor - limit)
+            far = min(far, self.cursor + limit) if direction > 0 else max(far, self.cursor - limit)
         self.accesses = []
-        wanted = list(self.breakpoints)
-        try:
-            with self._history.staying():
-                found = finder.find_any(self._history, wanted, (cursor, far), direction, self._physical)
-        except LookupError as error:
-            what = error.args[0]
-            raise TimelineError(
-                f"address {what.linear:08x} is not mapped at instruction {cursor}: seek to where it is mapped"
-            ) from None
+        found = finder.find_any(self._history, [*self.breakpoints, *also], far, self._physical, on_progress)
         self.seek(found[0] if found else far)
         return Hit(self.point, found[1]) if found else None
+
+    def stretch(self, direction: int, count: int = 1) -> int:
+        """Instructions to the `count`-th checkpoint in a direction: from one to the next, searches are quickest."""
+        clocks = search.checkpoints(self._history, self.cursor, self.end if direction > 0 else self.start)
+        return abs(clocks[min(count, len(clocks)) - 1] - self.cursor)
 
     # --- who wrote this?
 

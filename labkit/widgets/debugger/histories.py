@@ -20,9 +20,14 @@ class Histories:
         self.other: Timeline | None = None
         self._ours = True
 
-    def forked(self, fork: Timeline) -> None:
-        """This view has forked: it shows the fork, and the first history is the other one."""
+    def forked(self, fork: Timeline) -> str:
+        """This view has forked: it shows the fork, and the first history is the other one.
+
+        What is said of the fork that it knew until then, and lets go; empty where there was none.
+        """
+        known = self.shown if self.shown is not self.first else self.other
         self.shown, self.other, self._ours = fork, self.first, True
+        return "" if known is None else f"; it takes the place of the fork that began at {decimal(known.start)}"
 
     def offered(self, fork: Timeline) -> None:
         """Another view of the history that is shown has forked it, and went over."""

@@ -4,6 +4,7 @@ Within the history a run goes along it; one that begins at its end lets the gues
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from labkit.widgets.debugger import calls
 from labkit.widgets.debugger.calls import Call
 from labkit.widgets.debugger.stops import words
 from labkit.widgets.debugger.words import hex32
+from labkit.widgets.progress import told
 
 if TYPE_CHECKING:
     from labkit.widgets.debugger.session import Session
@@ -20,6 +22,9 @@ __all__ = ["BUDGET", "Runner"]
 
 BUDGET = 0.025
 """Seconds that one slice may take."""
+SEARCH_BUDGET = 0.3
+"""The same, of a search between checkpoints: with a watch all code is translated anew, so its slices are longer."""
+LEAST_STRETCHES, MOST_STRETCHES = 4, 64
 PACE = {1: 1.0, 2: 0.1, 3: 0.2, 4: 0.05, 5: 0.0}
 MILLION_A_SECOND = 50_000
 SMALLEST, LARGEST = 1_000, 20_000_000
@@ -36,8 +41,10 @@ class Runner:
         self._live = False
         self._fast = False
         self._direction = 1
-        self._target: Breakpoint | None = None
+        self._target: tuple[Breakpoint, ...] = ()
         self._name = ""
+        self._stretches = 1
+        self._told: Callable[[int], None] = lambda _: None
         self._call: Call | None = None
         self._printed = 0
         self._quiet_since: float | None = None
@@ -55,33 +62,36 @@ class Runner:
         session = self._session
         session.moving()
         self._live = session.timeline.cursor == session.timeline.end
-        self._fast, self._direction, self._call = False, 1, None
+        self._fast, self._direction, self._call, self._target = False, 1, None, ()
         self._quiet_since = None
-        session.state = replace(session.state, running=True, aim="")
+        session.state = replace(session.state, running=True, aim="", progress="")
 
-    def begin_fast(self, direction: int = 1, aim: str = "") -> None:
-        """Run to the next breakpoint, or to the one before, as fast as it goes; `aim` says where, in words."""
+    def begin_fast(self, direction: int = 1, aim: str = "", target: Breakpoint | None = None) -> None:
+        """Run to the next breakpoint, or to the one before, as fast as it goes; `aim` says where, in words.
+
+        `target` ends this run only. It is no breakpoint of the timeline: other views and forks know nothing of it.
+        """
         self.begin()
+        timeline = self._session.timeline
         self._session.state = replace(self._session.state, aim=aim)
         self._fast, self._direction = True, direction
         self._live = self._live and direction > 0
+        self._target = () if target is None else (target,)
+        self._stretches = 1  # what is near is found at once
+        far = timeline.end if direction > 0 else timeline.start
+        self._told = told(abs(far - timeline.cursor), self._tell_progress)
+
+    def _tell_progress(self, words: str) -> None:
+        self._session.state = replace(self._session.state, progress=words)
 
     def begin_to(self, address: int) -> None:
         """Run to the next time at an address."""
-        self._aim(Breakpoint.at(address))
         self._name = self._session.timeline.symbol(address) or hex32(address)
-        self.begin_fast(aim=f"to {self._name} (looked for forward only)")
+        self.begin_fast(aim=f"to {self._name} (looked for forward only)", target=Breakpoint.at(address))
 
     def begin_to_stop(self, direction: int) -> None:
         """Run to the next stop, or back to the one before."""
         self.begin_fast(direction, "on to a stop" if direction > 0 else "back to a stop")
-
-    def _aim(self, target: Breakpoint) -> None:
-        """A breakpoint for this run only, where there is none like it."""
-        self._target = None
-        if target not in self._session.timeline.breakpoints:
-            self._session.timeline.breakpoints.add(target)
-            self._target = target
 
     def begin_over(self) -> bool:
         """Run until the call that is next has returned; False where no call is next."""
@@ -94,8 +104,7 @@ class Runner:
     def _begin_call(self, call: Call | None, direction: int) -> bool:
         if call is None:
             return False
-        self._aim(call.target)
-        self.begin_fast(direction, "over the call" if direction > 0 else "back over the call")
+        self.begin_fast(direction, "over the call" if direction > 0 else "back over the call", call.target)
         self._call = call
         return True
 
@@ -113,11 +122,8 @@ class Runner:
     def drop(self) -> None:
         """Not running any more, for whatever reason."""
         session = self._session
-        session.state = replace(session.state, running=False)
-        if self._target is not None:
-            session.timeline.breakpoints.remove(self._target)
-            self._target = None
-        self._call = None
+        session.state = replace(session.state, running=False, progress="")
+        self._target, self._call = (), None
 
     def stop(self, message: str = "") -> None:
         """Pause here."""
@@ -149,17 +155,30 @@ class Runner:
             self._flat_out()
 
     def _flat_out(self) -> None:
-        before = time.perf_counter()
-        self._advance(self._slice)
-        took = max(time.perf_counter() - before, 1e-4)
-        self._slice = int(min(max(self._slice * min(BUDGET / took, 2.0), SMALLEST), LARGEST))
+        timeline, before = self._session.timeline, time.perf_counter()
+        if self._live or not self._stops:
+            self._advance(self._slice)
+            took = max(time.perf_counter() - before, 1e-4)
+            self._slice = int(min(max(self._slice * min(BUDGET / took, 2.0), SMALLEST), LARGEST))
+            return
+        # A search goes from checkpoint to checkpoint: backward, a part of a stretch costs as much as the whole.
+        self._told(abs(timeline.cursor - self._session.state.before_clock))
+        self._advance(timeline.stretch(self._direction, self._stretches))
+        quick = time.perf_counter() - before < SEARCH_BUDGET
+        wanted = self._stretches * 2 if quick else self._stretches // 2
+        self._stretches = min(max(wanted, LEAST_STRETCHES), MOST_STRETCHES)
+
+    @property
+    def _stops(self) -> bool:
+        """Whether there is anything that this run could stop at."""
+        return bool(self._session.timeline.breakpoints or self._target)
 
     def _next_event(self) -> None:
         timeline, session = self._session.timeline, self._session
         if self._live:
             self._advance(MILLION_A_SECOND)
             return
-        if timeline.breakpoints:  # it may stop on the way to the event
+        if self._stops:  # it may stop on the way to the event
             there, kind = timeline.cursor, session.state.filter or None
             event = timeline.step_event(kind, +1)
             far = timeline.end if event is None else timeline.cursor
@@ -179,7 +198,7 @@ class Runner:
         limit = min(limit, far) if self._direction > 0 else max(limit, far)
         if self._hit(timeline, limit) or timeline.cursor != far:
             return
-        if self._target is not None or self._direction < 0:
+        if self._target or self._direction < 0:
             timeline.seek(self._session.state.before_clock)
             self.stop(self._missed())
             return
@@ -191,7 +210,7 @@ class Runner:
         if self._call is not None:
             begun = self._direction < 0
             return "that call began before the history" if begun else "that call does not return in this history"
-        if self._target is not None:
+        if self._target:
             return (
                 f"{self._name} is not reached between here and the end of the history; it may lie before: "
                 "stop at it, and [ looks back"
@@ -200,17 +219,17 @@ class Runner:
 
     def _hit(self, timeline: Timeline, limit: int) -> bool:
         """Go to `limit`, or to a breakpoint before it; True where that ends the run."""
-        if not timeline.breakpoints:
+        if not self._stops:
             timeline.seek(limit)
             return False
-        hit = timeline.run_to(direction=self._direction, limit=abs(limit - timeline.cursor))
+        hit = timeline.run_to(self._direction, abs(limit - timeline.cursor), self._target)
         if hit is None:
             return False
         if self._call is not None and hit.what == self._call.target:
             if self._call.holds(timeline):
                 self.stop()
                 return True
-            if self._target is not None:
+            if hit.what not in timeline.breakpoints:
                 return False  # the same code, in a deeper call, where nobody else wants to stop
         self.stop(f"stopped {words(hit.what)}")
         return True
@@ -218,7 +237,7 @@ class Runner:
     def _lengthen(self, timeline: Timeline, count: int) -> None:
         here = timeline.end
         stop = timeline.run(instructions=count)
-        if timeline.breakpoints:
+        if self._stops:
             end = timeline.end
             timeline.seek(here)
             while not self._hit(timeline, end):

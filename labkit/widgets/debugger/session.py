@@ -332,14 +332,13 @@ class Session:
         fork = self.timeline.fork(registers=registers, memory=bytes_)
         self.moving()
         self.state = replace(self.state, asked=at)
-        self._change_to(fork)
-        self.tell(f"forked at {decimal(fork.cursor)}: {done} from here on", "note")
+        self._change_to(fork, f"{done} from here on")
 
-    def _change_to(self, timeline: Timeline) -> None:
-        self.histories.forked(timeline)
+    def _change_to(self, timeline: Timeline, how: str = "a new history begins, the old one stays as it was") -> None:
+        gone = self.histories.forked(timeline)
         self.marks = Marks()
         gc.collect()  # a fork that nobody looks at any more is a whole machine, tied in a circle
-        self.tell(f"forked at {decimal(timeline.cursor)}: a new history begins, the old one stays as it was", "note")
+        self.tell(f"forked at {decimal(timeline.cursor)}: {how}{gone}", "note")
 
     def offer(self, fork: Timeline) -> None:
         """Another view of this history has forked it, and shows the fork from now on."""

@@ -34,6 +34,8 @@ class State:
     running: bool = False
     aim: str = ""
     """Where the run goes, in words that follow "running"; empty where it just goes on."""
+    progress: str = ""
+    """How far a search is, and how long it may take still; empty where it is no search, or is a short one."""
     before: Registers | None = None
     """Registers at the last stop; None at the first look."""
     before_clock: int = 0

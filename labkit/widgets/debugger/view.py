@@ -67,7 +67,8 @@ def _subtitle(timeline: Timeline) -> str:
 
 def _status(timeline: Timeline, state: State, ring: int, shown: Code) -> str:
     what = next((row.mnemonic for row in shown.rows if row.mark in {"next", "again"}), "")
-    doing = f"running {state.aim}".strip() if state.running else f"paused before {what}" if what else "paused"
+    running = ", ".join(filter(None, (f"running {state.aim}".strip(), state.progress)))
+    doing = running if state.running else f"paused before {what}" if what else "paused"
     at_end = ", end of the history" if timeline.cursor == timeline.end and not state.running else ""
     unit = getattr(timeline.engine, "unit", None)  # of a protection unit: the guest's level is not the ring
     level = f"guest level {unit.level}, real ring {ring}" if unit is not None else f"ring {ring}"

@@ -180,3 +180,46 @@ def test_several_breakpoints_stop_at_the_nearest_and_say_which(only, steps, dire
         assert hit is not None
         assert (timeline.cursor - START, hit.what) == (expected, Breakpoint.at(steps[expected][0]))
         here = expected
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_what_is_looked_for_once_is_no_breakpoint(recorded, steps, only, direction):
+    timeline = only()
+    address = steps[COUNT // 2][0]
+    timeline.seek(START if direction > 0 else START + COUNT)
+    hit = timeline.run_to(direction, also=[Breakpoint.at(address)])
+    assert hit.what == Breakpoint.at(address)
+    assert timeline.registers.eip == address
+    assert not list(timeline.breakpoints)
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_progress_goes_one_way_and_a_search_torn_off_leaves_the_cursor(recorded, only, direction):
+    timeline = only(Breakpoint.at(0xF0000000))
+    begin, far = (timeline.start, timeline.end)[::direction]
+    timeline.seek(begin)
+    told = []
+    assert timeline.run_to(direction, on_progress=told.append) is None
+    assert told == sorted(told, reverse=direction < 0)
+    assert told[-1] == far == timeline.cursor
+
+    def torn_off(_: int) -> None:
+        raise KeyboardInterrupt
+
+    timeline.seek((timeline.start + timeline.end) // 2)
+    here, registers = timeline.cursor, timeline.registers
+    with pytest.raises(KeyboardInterrupt):
+        timeline.run_to(direction, on_progress=torn_off)
+    assert (timeline.cursor, timeline.registers) == (here, registers)
+
+
+def test_stretches_lead_from_checkpoint_to_checkpoint(recorded):
+    clocks = [checkpoint.clock for checkpoint in recorded.machine.checkpoints.list]
+    recorded.seek(recorded.end)
+    back = [recorded.end]
+    while recorded.cursor > recorded.start:
+        recorded.seek(recorded.cursor - recorded.stretch(-1))
+        back.append(recorded.cursor)
+    assert sorted(back) == sorted({*clocks, recorded.end})
+    assert recorded.stretch(-1) == 0
+    assert recorded.stretch(1, 10**6) == recorded.end - recorded.start

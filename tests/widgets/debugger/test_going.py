@@ -1,7 +1,10 @@
 """Where a run is sent: addresses as people write them, what its status says, and what typing there leaves out."""
 
+import re
+
 import pytest
 
+from labkit.vm.replay import Timeline
 from labkit.widgets.debugger.code import linear_eip
 from labkit.widgets.debugger.places import looks_like_an_address
 from labkit.widgets.debugger.session import Session
@@ -69,3 +72,49 @@ def test_typing_where_something_was_typed_takes_its_place(own_timeline):
     lines = session.view().console.lines
     assert "new" in lines
     assert "old" not in lines
+
+
+@pytest.fixture
+def stretched() -> Timeline:
+    """A history with some ten checkpoints."""
+    timeline = Timeline.boot("teaching", memory=32 << 20)
+    timeline._history.epoch = 10_000
+    timeline.run(80_000)
+    return timeline
+
+
+@pytest.mark.parametrize(("begin", "command"), [("end", "previous_stop"), ("start", "next_stop")])
+def test_a_long_search_goes_by_checkpoints_and_tells_how_far_it_is(stretched, monkeypatch, begin, command):
+    timeline = stretched
+    session, now, begun = Session(timeline), [0.0], []
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr("labkit.widgets.debugger.running.LEAST_STRETCHES", 1)
+    monkeypatch.setattr("labkit.widgets.debugger.running.SEARCH_BUDGET", 0)
+    stretches, run_to = len(timeline.machine.checkpoints), timeline.run_to
+    monkeypatch.setattr(timeline, "run_to", lambda *given: (begun.append(timeline.cursor), run_to(*given))[1])
+    session.do({"do": "stop", "text": "f0000000"})
+    session.do({"do": begin})
+    here = timeline.cursor
+    session.do({"do": command})
+    said = []
+    while session.state.running:
+        now[0] += 1
+        session.runner.tick()
+        said.append(session.view().status)
+    assert len(begun) <= stretches + 1, "no stretch is run twice"
+    assert any(re.search(r"stop, \d+ %, \d+ s left · point", status) for status in said)
+    assert " left" not in session.view().status
+    assert "no breakpoint was met" in session.view().message
+    assert timeline.cursor == (here if command == "previous_stop" else timeline.end)
+
+
+def test_a_search_back_can_be_stopped_where_it_has_come_to(stretched):
+    timeline = stretched
+    session = Session(timeline)
+    session.do({"do": "stop", "text": "f0000000"})
+    session.do({"do": "end"})
+    session.do({"do": "previous_stop"})
+    session.runner.tick()
+    session.do({"do": "pause"})
+    assert not session.state.running
+    assert timeline.start < timeline.cursor < timeline.end

@@ -4,6 +4,8 @@ from labkit.widgets.debugger import Debugger
 from labkit.widgets.debugger.session import Session
 from labkit.widgets.debugger.static import as_html
 from labkit.widgets.debugger.text import as_text
+from labkit.widgets.notation import decimal
+from tests.widgets.debugger.conftest import run_out
 
 
 def tell(widget: Debugger, **command: object) -> None:
@@ -68,6 +70,35 @@ def test_going_back_and_forth_offers_nothing_twice(timeline):
     tell(one, do="switch")
     tell(one, do="switch")
     assert other.view["message"] == ""
+
+
+def test_a_run_of_ones_own_leaves_nothing_in_the_fork_of_another_view(timeline):
+    one, other = Session(timeline), Session(timeline)
+    timeline.seek(timeline.start)
+    one.do({"do": "go", "text": "paging_init"})
+    assert one.state.running
+    assert one.view().stops.rows == (), "what one run aims at is nobody's breakpoint"
+    other.do({"do": "edit", "name": "eax", "text": "1"})
+    run_out(one)
+    assert timeline.symbol(timeline.registers.eip) == "paging_init"
+    assert not list(other.timeline.breakpoints)
+    assert not list(timeline.breakpoints)
+
+
+def test_a_second_fork_says_which_one_it_replaces(timeline):
+    session = Session(timeline)
+    session.do({"do": "edit", "name": "eax", "text": "1"})
+    assert "takes the place" not in session.view().message
+    session.do({"do": "switch"})
+    session.do({"do": "step"})
+    session.do({"do": "edit", "name": "eax", "text": "2"})
+    assert f"takes the place of the fork that began at {decimal(timeline.cursor - 1)}" in session.view().message
+    session.do({"do": "type", "text": "x"})
+    run_out(session)
+    assert "takes the place" not in session.view().message, "typing at the end of a fork goes on in it"
+    session.do({"do": "back"})
+    session.do({"do": "type", "text": "x"})
+    assert f"takes the place of the fork that began at {decimal(timeline.cursor)}" in session.view().message
 
 
 def test_every_face_says_it(timeline):
