@@ -33,7 +33,7 @@ class BokehFigure(anywidget.AnyWidget):
     Colours that are those of tokens.css in the light theme follow the page's theme.
     """
 
-    _esm = esm("copy.js", "bokeh.js")
+    _esm = esm("static/copy.js", "static/bokeh.js")
     _css = css("static/picture.css", "static/bokeh.css")
     item = traitlets.Unicode().tag(sync=True)
     version = traitlets.Unicode().tag(sync=True)

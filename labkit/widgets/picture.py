@@ -55,7 +55,7 @@ def in_kernel() -> bool:
 class Drawing(anywidget.AnyWidget):
     """A picture in the page's theme, with buttons that copy it as text and as SVG."""
 
-    _esm = esm("copy.js", "picture.js")
+    _esm = esm("static/copy.js", "static/picture.js")
     _css = css("static/picture.css")
     svg = traitlets.Unicode().tag(sync=True)
     text = traitlets.Unicode().tag(sync=True)

@@ -16,8 +16,8 @@ def css(*names: str) -> str:
 
 
 def esm(*names: str) -> str:
-    """One module for the browser out of scripts in static/, in this order."""
-    return "".join((STATIC / "static" / name).read_text("utf-8") for name in names)
+    """One module for the browser out of scripts beside this file, in this order: they share one scope."""
+    return "".join((STATIC / name).read_text("utf-8") for name in names)
 
 
 @cache

@@ -3,7 +3,6 @@
 import asyncio
 import weakref
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -15,14 +14,12 @@ from labkit.widgets.debugger.session import Session
 from labkit.widgets.debugger.static import as_html
 from labkit.widgets.debugger.text import as_text
 from labkit.widgets.debugger.view import as_json
-from labkit.widgets.theme import css
+from labkit.widgets.theme import css, esm
 
 __all__ = ["Debugger"]
 
-_HERE = Path(__file__).parent / "static"
 FRAME = 0.066
 """Seconds between two pictures of a run."""
-_WIDGET = "application/vnd.jupyter.widget-view+json"
 _LIVE: "weakref.WeakSet[Debugger]" = weakref.WeakSet()
 
 
@@ -34,7 +31,12 @@ class Debugger(anywidget.AnyWidget):
     What can be done by hand can be done from code: `session.do({"do": "step"})`, then `refresh()`.
     """
 
-    _esm = _HERE / "debugger.js"
+    _esm = esm(
+        "static/elements.js",
+        *(f"debugger/static/{name}.js" for name in (
+            "words", "rows", "controls", "scrubber", "panes", "editing", "keyboard", "debugger",
+        )),
+    )  # fmt: skip
     _css = css("debugger/static/debugger.css")
     view = traitlets.Dict().tag(sync=True)
 
@@ -89,7 +91,8 @@ class Debugger(anywidget.AnyWidget):
 
     def _on_message(self, _: Any, content: Any, __: Any) -> None:
         if isinstance(content, dict) and content.get("do") == "copy":
-            self.send({"copy": as_html(self.session.view()) if content.get("name") == "html" else str(self)})
+            name = "HTML" if content.get("name") == "HTML" else "text"
+            self.send({"copy": as_html(self.session.view()) if name == "HTML" else str(self), "name": name})
             self.session.do({"do": "look", "seq": content.get("seq", 0)})
         else:
             before = self.session.timeline

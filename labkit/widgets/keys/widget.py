@@ -1,7 +1,6 @@
 """The live view of shadow keys: one JSON trait out, custom messages in."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -17,8 +16,6 @@ from labkit.widgets.theme import css, esm
 
 __all__ = ["KeysView"]
 
-_HERE = Path(__file__).parent / "static"
-
 
 class KeysView(anywidget.AnyWidget):
     """Virtual and shadow entries of a unit side by side; each bit says which rule set it.
@@ -28,7 +25,7 @@ class KeysView(anywidget.AnyWidget):
     be done from code: `view.session.level(0)`, then `view.refresh()`.
     """
 
-    _esm = esm("elements.js") + (_HERE / "keys.js").read_text("utf-8")
+    _esm = esm("static/elements.js", "keys/static/keys.js")
     _css = css("keys/static/keys.css")
     view = traitlets.Dict().tag(sync=True)
 

@@ -226,7 +226,7 @@ class ExpansionDesigner(anywidget.AnyWidget):
     In code: `designer.show(ExpansionParameters(...))`, `designer.sample()`, `designer.run()`.
     """
 
-    _esm = esm("elements.js", "expansion_designer.js")
+    _esm = esm("static/elements.js", "static/expansion_designer.js")
     _css = css("static/replay.css")
     view = traitlets.Dict().tag(sync=True)
 

@@ -213,7 +213,7 @@ class RecordingLog(anywidget.AnyWidget):
     What a hand can do, code can: `log.select(7)`, `log.zoom(start, end)`. `print(log)` is its text.
     """
 
-    _esm = esm("elements.js", "recording_log.js")
+    _esm = esm("static/elements.js", "static/recording_log.js")
     _css = css("static/replay.css")
     view = traitlets.Dict().tag(sync=True)
 

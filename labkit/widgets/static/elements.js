@@ -16,33 +16,113 @@ function attr(node, name, value) {
   else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
 }
 function text(node, value) {
-  if (node.textContent !== String(value)) node.textContent = value;
+  if (node.lkText !== value) node.textContent = node.lkText = value;
+}
+
+/** Keep a list's elements in step with its items: one element per key, moved and patched, never rebuilt. */
+function keyed(parent, items, keyOf, { make, patch }) {
+  const old = parent.lkRows ?? new Map();
+  const rows = new Map();
+  const keys = items.map((item, i) => {
+    let key = keyOf(item, i);
+    while (rows.has(key)) key += "'";
+    rows.set(key, null);
+    return key;
+  });
+  const free = [...old].filter(([key]) => !rows.has(key)).map(([, row]) => row);
+  let at = parent.firstElementChild;
+  items.forEach((item, i) => {
+    const row = old.get(keys[i]) ?? free.shift() ?? make();
+    rows.set(keys[i], row);
+    patch(row, item, i);
+    if (row.el === at) at = at.nextElementSibling;
+    else parent.insertBefore(row.el, at);
+  });
+  for (const row of free) row.el.remove();
+  parent.lkRows = rows;
 }
 const kbd = (key) => h("kbd", { "aria-hidden": "true" }, key);
 const grouped = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, "\u00a0");
 const PATIENCE = 4000; // ms without an answer before we say so
+const SILENT = "The kernel is busy, or was restarted: what you see is the last view. After a restart, run the cell again.";
+const GONE = "The kernel was restarted, or has ended: what you see is the last view. Run the cell again.";
+const lostLine = () => h("p", { class: "msg error", role: "status", hidden: "" });
 
-// Commands to the kernel, numbered; `lost` shows itself where no answer comes.
-function commander(model, lost) {
-  let sent = model.get("view").seq ?? 0, waiting = null;
+const OVER = ["restarting", "autorestarting", "starting", "terminating", "dead"];
+const SETTLE = 300; // ms that the page may take for a view that has arrived
+
+/** Says in `lost` that the kernel does not answer in time; that it is gone, at once, where the front end tells. */
+function listening(model, lost) {
+  let waiting = null, over = false;
+  const kernel = model.widget_manager?.kernel; // JupyterLab's; elsewhere there may be none
+  const gone = () => over || lost.closest(".jupyter-widgets-disconnected") !== null;
+  function say() {
+    text(lost, gone() ? GONE : SILENT);
+    lost.hidden = false;
+  }
+  /** A view has come, or the connection is back. */
+  function heard() {
+    clearTimeout(waiting);
+    over = false;
+    lost.hidden = !gone();
+  }
+  function ended() {
+    over = true;
+    say();
+  }
+  const cut = () => (gone() ? say() : heard());
+  const status = (_, now) => { if (OVER.includes(now)) ended(); };
+  model.on("comm_live_update", cut);
+  kernel?.statusChanged?.connect(status);
   return {
-    send(what, more) {
-      sent += 1;
-      model.send({ do: what, seq: sent, ...more });
+    heard,
+    ended,
+    wait() {
       clearTimeout(waiting);
-      waiting = setTimeout(() => { lost.hidden = false; }, PATIENCE);
+      if (gone()) say();
+      else waiting = setTimeout(say, PATIENCE);
     },
-    /** Is this view the answer to all that was sent? */
-    answered() {
-      const all = (model.get("view").seq ?? 0) >= sent;
-      if (all) { clearTimeout(waiting); lost.hidden = true; }
-      return all;
+    stop() {
+      clearTimeout(waiting);
+      model.off("comm_live_update", cut);
+      kernel?.statusChanged?.disconnect(status);
     },
-    stop() { clearTimeout(waiting); },
   };
 }
-const lostLine = () => h("p", { class: "msg error", role: "status", hidden: "" },
-  "The kernel is busy, or was restarted: what you see is the last view. After a restart, run the cell again.");
+
+/** Commands to the kernel, numbered; each is answered by a view that has its number, or a later one. */
+function commander(model, lost) {
+  let sent = model.get("view").seq ?? 0;
+  const { heard, ended, wait, stop } = listening(model, lost);
+  const answeredUpTo = () => model.get("view").seq ?? 0;
+  const all = () => answeredUpTo() >= sent;
+  return {
+    send(what, more) {
+      const mine = sent += 1;
+      // Done with it, and no view: a kernel that does not know us, restarted by somebody else.
+      const status = ({ content }) => {
+        if (content.execution_state === "idle") setTimeout(() => { if (answeredUpTo() < mine) ended(); }, SETTLE);
+      };
+      try {
+        model.send({ do: what, seq: mine, ...more }, { iopub: { status } });
+        wait();
+      } catch {
+        ended(); // its connection was taken away
+      }
+      return mine;
+    },
+    /** Has everything that was sent been answered? */
+    all,
+    /** The same, of a view that has just come: if not, the kernel is at work, and has told how far. */
+    answered() {
+      heard();
+      if (!all()) wait();
+      return all();
+    },
+    stop,
+  };
+}
+
 function copied(content, said) {
   if (typeof content?.copy !== "string") return;
   const done = (words) => text(said, words);

@@ -114,7 +114,7 @@ def test_what_takes_long_is_told_on_the_way(timeline, monkeypatch):
     assert widget.view["seq"] == 9
 
 
-@pytest.mark.parametrize("name", ["text", "html"])
+@pytest.mark.parametrize("name", ["text", "HTML"])
 def test_copy_sends_a_face(timeline, name):
     widget, sent = Debugger(timeline), []
     widget.send = lambda content, buffers=None: sent.append(content)

@@ -22,13 +22,11 @@ function fit(parent, items, make, patch) {
 function render({ model, el }) {
   let view = model.get("view");
   let shownPath = view.path;
-  let waiting = null;
   let held = null; // the bit whose rule is shown because of a click or of focus
 
   function send(what, to) {
     model.send({ do: what, to });
-    clearTimeout(waiting);
-    waiting = setTimeout(() => { lost.hidden = false; }, PATIENCE);
+    kernel.wait();
   }
 
   // --- the parts, made once
@@ -50,7 +48,7 @@ function render({ model, el }) {
       h("div", { class: "g" }, command("back", "back", "←", "ArrowLeft"), command("step", "one attempt", "→", "ArrowRight"), command("access", "whole access", "Enter", "Enter")),
       h("div", { class: "g" }, keysOn)));
   const message = h("p", { class: "msg", role: "status", "aria-live": "polite", hidden: "" });
-  const lost = lostLine();
+  const lost = lostLine(), kernel = listening(model, lost);
   const keys = h("ul", { class: "keys", hidden: "", "aria-label": "all keys" },
     ...KEYS.map(([key, what]) => h("li", null, h("span", null, h("kbd", null, key)), h("span", null, what))));
   const rows = h("tbody"), more = h("p", { class: "s" });
@@ -173,8 +171,7 @@ function render({ model, el }) {
   }
 
   function draw() {
-    clearTimeout(waiting);
-    lost.hidden = true;
+    kernel.heard();
     view = model.get("view");
     text(status, view.status);
     message.hidden = !view.message;
@@ -259,7 +256,7 @@ function render({ model, el }) {
   model.on("change:view", draw);
   model.on("msg:custom", answered);
   draw();
-  return () => { clearTimeout(waiting); model.off("change:view", draw); model.off("msg:custom", answered); };
+  return () => { kernel.stop(); model.off("change:view", draw); model.off("msg:custom", answered); };
 }
 
 export default { render };
