@@ -1,10 +1,11 @@
 """Where a run is sent: addresses as people write them, what its status says, and what typing there leaves out."""
 
 import re
+from typing import Any
 
 import pytest
 
-from labkit.vm.replay import Timeline
+from labkit.vm.replay import Hit, Timeline
 from labkit.widgets.debugger.code import linear_eip
 from labkit.widgets.debugger.places import looks_like_an_address
 from labkit.widgets.debugger.session import Session
@@ -91,7 +92,12 @@ def test_a_long_search_goes_by_checkpoints_and_tells_how_far_it_is(stretched, mo
     monkeypatch.setattr("labkit.widgets.debugger.running.LEAST_STRETCHES", 1)
     monkeypatch.setattr("labkit.widgets.debugger.running.SEARCH_BUDGET", 0)
     stretches, run_to = len(timeline.machine.checkpoints), timeline.run_to
-    monkeypatch.setattr(timeline, "run_to", lambda *given: (begun.append(timeline.cursor), run_to(*given))[1])
+
+    def counted(*given: Any) -> Hit | None:
+        begun.append(timeline.cursor)
+        return run_to(*given)
+
+    monkeypatch.setattr(timeline, "run_to", counted)
     session.do({"do": "stop", "text": "f0000000"})
     session.do({"do": begin})
     here = timeline.cursor
