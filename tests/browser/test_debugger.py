@@ -279,6 +279,43 @@ def test_registers_stay_in_their_rows_whatever_changes(lab_page, width):
     assert [row.split(",")[1] for row in before[:10]] == [row.split(",")[1] for row in before[10:]]
 
 
+PLACES = """
+() => [...document.querySelectorAll(".lkd .mem i:not([data-edited]), .lkd .as, .lkd .rg td, .lkd .pane, .lkd .hd")]
+  .map((node) => node.getBoundingClientRect()).map((box) => [box.x, box.y, box.width, box.height].map(Math.round).join())
+"""
+
+
+@pytest.mark.parametrize("width", [1000, 1400])
+def test_a_double_click_opens_a_field_that_moves_nothing_and_asks_nobody(lab_page, width):
+    lab = opened(lab_page, width=width)
+    for place, count in ((".lkd .mem i >> nth=3", 1), (".lkd .rg .vl >> nth=4", 0)):
+        lab.page.locator(place).scroll_into_view_if_needed()
+        before = lab.page.evaluate(PLACES)
+        lab.page.locator(place).dblclick()
+        lab.page.locator(".lkd :is(.mem, .rg) input").wait_for()
+        after = lab.page.evaluate(PLACES)
+        assert len(after) == len(before) - count, "one byte lies under the field"
+        assert after == before[:3] + before[4:] if count else after == before
+        lab.page.wait_for_timeout(400)
+        assert "click a byte or a register" in lab.page.locator(".lkd .ans").inner_text(), "no single click was meant"
+        lab.page.keyboard.press("Escape")
+    lab.page.locator(".lkd .mem i >> nth=3").click()
+    lab.page.locator(".lkd .ans").get_by_text("written").first.wait_for()
+
+
+@pytest.mark.parametrize("key", ["Home", "End"])
+def test_the_scrubbers_dot_is_whole_at_both_ends(lab_page, key):
+    lab = opened(lab_page, width=1000)
+    lab.page.locator(".lkd").focus()
+    lab.page.keyboard.press(key)
+    end = lab.page.locator(".lkd .cur").get_attribute("aria-valuemax")
+    wait_for_clock(lab, 0 if key == "Home" else int(end))
+    lab.page.wait_for_timeout(300)  # it glides
+    cursor, root = (lab.page.locator(one).bounding_box() for one in (".lkd .cur", ".lkd"))
+    assert root["x"] + 6 <= cursor["x"]
+    assert cursor["x"] + 6 <= root["x"] + root["width"]
+
+
 def test_two_views_stay_in_step(lab_page):
     lab = opened(lab_page, cells=[BOOT, "Debugger(timeline)", "timeline.seek(77)"])
     lab.page.locator(".lkd").nth(1).wait_for()

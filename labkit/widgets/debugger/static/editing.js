@@ -11,7 +11,7 @@ function editor(face) {
       const focused = input === document.activeElement;
       input.remove();
       why.remove();
-      value.hidden = false;
+      delete value.dataset.edited;
       if (focused) (value.tabIndex < 0 ? face.root : value).focus({ preventScroll: true });
     };
     const why = h("span", { class: "why s", role: "alert", hidden: "" });
@@ -25,7 +25,7 @@ function editor(face) {
         attr(input, "aria-invalid", "true");
       } };
     };
-    value.hidden = true;
+    value.dataset.edited = "";
     value.after(input, why);
     input.addEventListener("blur", close);
     input.select();

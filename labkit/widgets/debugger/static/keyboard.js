@@ -1,11 +1,19 @@
 // Keys and clicks: each becomes a command to the kernel. No key leaks into the notebook.
 
+const TWICE = 250; // ms between the two clicks of a double click
+
 function listenTo(face, { goTo, stopAt, speeds }, { address, filter, typed }, edits, help) {
   const { root, kernel: { send } } = face;
 
   function perform({ do: what, to, name, text: words }) {
     if (what === "help") help.toggle();
     else if (what) send(what, { ...(to && { to: Number(to) }), ...(name && { name }), ...(words && { text: words }) });
+  }
+  let asking = null;
+  /** Who wrote it, unless it becomes a double click, which edits: the answer may take the kernel long. */
+  function ask(data, clicks) {
+    clearTimeout(asking);
+    if (clicks === 1) asking = setTimeout(perform, TWICE, { ...data });
   }
   const focusedData = (selector, key) => document.activeElement?.closest(selector)?.querySelector(`[data-${key}]`)?.dataset[key];
   function breakpoint() {
@@ -75,6 +83,7 @@ function listenTo(face, { goTo, stopAt, speeds }, { address, filter, typed }, ed
     const target = event.target.closest("[data-do],[data-speed]");
     if (!target || !root.contains(target)) return;
     if (target.dataset.speed) send("speed", { to: Number(target.dataset.speed) });
+    else if (event.detail > 0 && target.matches(".mem i, .rg .vl")) ask(target.dataset, event.detail);
     else perform(target.dataset);
     // A mouse click leaves the keys with the debugger, not with the button that was clicked.
     // Else space, meant to run, would take the breakpoint away again that was just set.

@@ -17,6 +17,7 @@ const CODE = {
     text(row.mark, line.mark === "again" ? "again" : line.mark);
     text(row.ad, line.address);
     text(row.by, line.bytes);
+    attr(row.by, "title", line.bytes.length > 21 ? line.bytes : null); // more than there is room for
     text(row.ins, `${line.mnemonic.padEnd(5)} ${line.operands}`);
     attr(row.ins, "title", line.label || null);
     text(row.note, line.note ? `${line.kind ? "◂ " : ""}${line.note}` : line.label);
