@@ -295,7 +295,7 @@ def test_a_double_click_opens_a_field_that_moves_nothing_and_asks_nobody(lab_pag
         lab.page.locator(".lkd :is(.mem, .rg) input").wait_for()
         after = lab.page.evaluate(PLACES)
         assert len(after) == len(before) - count, "one byte lies under the field"
-        assert after == before[:3] + before[4:] if count else after == before
+        assert not [box for box in after if box not in before]
         lab.page.wait_for_timeout(400)
         assert "click a byte or a register" in lab.page.locator(".lkd .ans").inner_text(), "no single click was meant"
         lab.page.keyboard.press("Escape")
