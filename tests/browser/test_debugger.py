@@ -281,7 +281,8 @@ def test_registers_stay_in_their_rows_whatever_changes(lab_page, width):
 
 PLACES = """
 () => [...document.querySelectorAll(".lkd .mem i:not([data-edited]), .lkd .as, .lkd .rg td, .lkd .pane, .lkd .hd")]
-  .map((node) => node.getBoundingClientRect()).map((box) => [box.x, box.y, box.width, box.height].map(Math.round).join())
+  .map((node) => node.getBoundingClientRect())
+  .map((box) => [box.x, box.y, box.width, box.height].map(Math.round).join())
 """
 
 

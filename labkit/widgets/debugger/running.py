@@ -45,7 +45,8 @@ class Runner:
         self._name = ""
         self._stretches = 1
         self._told: Callable[[int], None] = lambda _: None
-        self._call: Call | None = None
+        self._calls: tuple[Call, ...] = ()
+        self._unmet = ""
         self._printed = 0
         self._quiet_since: float | None = None
         self._deadline = 0.0
@@ -62,21 +63,21 @@ class Runner:
         session = self._session
         session.moving()
         self._live = session.timeline.cursor == session.timeline.end
-        self._fast, self._direction, self._call, self._target = False, 1, None, ()
+        self._fast, self._direction, self._calls, self._target = False, 1, (), ()
         self._quiet_since = None
         session.state = replace(session.state, running=True, aim="", progress="")
 
-    def begin_fast(self, direction: int = 1, aim: str = "", target: Breakpoint | None = None) -> None:
+    def begin_fast(self, direction: int = 1, aim: str = "", target: tuple[Breakpoint, ...] = ()) -> None:
         """Run to the next breakpoint, or to the one before, as fast as it goes; `aim` says where, in words.
 
-        `target` ends this run only. It is no breakpoint of the timeline: other views and forks know nothing of it.
+        `target` is for this run only. It is no breakpoint of the timeline: other views and forks know nothing of it.
         """
         self.begin()
         timeline = self._session.timeline
         self._session.state = replace(self._session.state, aim=aim)
         self._fast, self._direction = True, direction
         self._live = self._live and direction > 0
-        self._target = () if target is None else (target,)
+        self._target = target
         self._stretches = 1  # what is near is found at once
         far = timeline.end if direction > 0 else timeline.start
         self._told = told(abs(far - timeline.cursor), self._tell_progress)
@@ -87,7 +88,7 @@ class Runner:
     def begin_to(self, address: int) -> None:
         """Run to the next time at an address."""
         self._name = self._session.timeline.symbol(address) or hex32(address)
-        self.begin_fast(aim=f"to {self._name} (looked for forward only)", target=Breakpoint.at(address))
+        self.begin_fast(aim=f"to {self._name} (looked for forward only)", target=(Breakpoint.at(address),))
 
     def begin_to_stop(self, direction: int) -> None:
         """Run to the next stop, or back to the one before."""
@@ -95,17 +96,26 @@ class Runner:
 
     def begin_over(self) -> bool:
         """Run until the call that is next has returned; False where no call is next."""
-        return self._begin_call(calls.call_next(self._session.timeline), 1)
+        call = calls.call_next(self._session.timeline)
+        return self._begin_calls(call, 1, "over the call", "that call does not return in this history")
 
     def begin_back_over(self) -> bool:
         """Run back to before the call that has just returned; False where none has."""
-        return self._begin_call(calls.call_done(self._session.timeline), -1)
+        call = calls.call_done(self._session.timeline)
+        return self._begin_calls(call, -1, "back over the call", "that call began before the history")
 
-    def _begin_call(self, call: Call | None, direction: int) -> bool:
-        if call is None:
+    def begin_out(self, direction: int) -> bool:
+        """Run until the function returns to its caller, or back to its call; False where the stack shows none."""
+        around = calls.calls_around(self._session.timeline, direction)
+        if direction > 0:
+            return self._begin_calls(around, 1, "out of the function", "this function does not return in this history")
+        return self._begin_calls(around, -1, "back to the call", "the call of this function is not in this history")
+
+    def _begin_calls(self, found: tuple[Call, ...], direction: int, aim: str, unmet: str) -> bool:
+        if not found:
             return False
-        self.begin_fast(direction, "over the call" if direction > 0 else "back over the call", call.target)
-        self._call = call
+        self.begin_fast(direction, aim, tuple(call.target for call in found))
+        self._calls, self._unmet = found, unmet
         return True
 
     def begin_typed(self) -> None:
@@ -123,7 +133,7 @@ class Runner:
         """Not running any more, for whatever reason."""
         session = self._session
         session.state = replace(session.state, running=False, progress="")
-        self._target, self._call = (), None
+        self._target, self._calls = (), ()
 
     def stop(self, message: str = "") -> None:
         """Pause here."""
@@ -207,9 +217,8 @@ class Runner:
 
     def _missed(self) -> str:
         """What is said where the run came to nothing; the cursor is back where it began."""
-        if self._call is not None:
-            begun = self._direction < 0
-            return "that call began before the history" if begun else "that call does not return in this history"
+        if self._calls:
+            return self._unmet
         if self._target:
             return (
                 f"{self._name} is not reached between here and the end of the history; it may lie before: "
@@ -225,12 +234,11 @@ class Runner:
         hit = timeline.run_to(self._direction, abs(limit - timeline.cursor), self._target)
         if hit is None:
             return False
-        if self._call is not None and hit.what == self._call.target:
-            if self._call.holds(timeline):
-                self.stop()
-                return True
-            if hit.what not in timeline.breakpoints:
-                return False  # the same code, in a deeper call, where nobody else wants to stop
+        if any(call.holds(timeline) for call in self._calls):
+            self.stop()
+            return True
+        if self._calls and hit.what not in timeline.breakpoints:
+            return False  # the same code, in a deeper call, where nobody else wants to stop
         self.stop(f"stopped {words(hit.what)}")
         return True
 

@@ -30,6 +30,7 @@ from labkit.widgets.progress import busy
 
 __all__ = ["Session"]
 
+NO_CALLER = "the stack holds no return address: nothing can be stepped out of here"
 
 
 class Session:
@@ -53,8 +54,9 @@ class Session:
             "next_stop": self._next_stop, "previous_stop": self._previous_stop, "memory": self._memory,
             "writer": self._writer, "register_writer": self._register_writer, "type": self._type,
             "stop": self._stop, "unstop": self._unstop, "watch": self._watch, "stop_event": self._stop_event,
-            "over": self._over, "back_over": self._back_over, "switch": self._switch,
-            "edit": self._edit, "filter": self._filter, "screen": self._screen, "look": lambda _: None,
+            "over": self._over, "back_over": self._back_over, "out": self._out, "back_out": self._back_out,
+            "switch": self._switch, "edit": self._edit, "filter": self._filter,
+            "screen": self._screen, "look": lambda _: None,
         }  # fmt: skip
         self.follow()
 
@@ -219,6 +221,14 @@ class Session:
     def _back_over(self, command: Command) -> None:
         if not self.runner.begin_back_over():
             self._back(command)
+
+    def _out(self, _: Command) -> None:
+        if not self.runner.begin_out(+1):
+            raise CommandError(NO_CALLER)
+
+    def _back_out(self, _: Command) -> None:
+        if not self.runner.begin_out(-1):
+            raise CommandError(NO_CALLER)
 
     # --- running
 

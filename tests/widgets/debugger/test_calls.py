@@ -136,3 +136,68 @@ def test_a_breakpoint_at_the_return_holds_in_the_deeper_call():
     run_out(session)
     assert timeline.registers.eip == AFTER
     assert timeline.registers.esp == 0x8000 - 8, "the inner one returns first"
+
+
+def test_out_of_a_function_and_back_to_its_call(timeline):
+    session = Session(timeline)
+    timeline.seek(timeline.start)
+    session.do({"do": "go", "text": "paging_init"})
+    run_out(session)
+    session.do({"do": "back"})
+    (call,) = timeline.disassemble(before=0, after=1)
+    before, esp = timeline.cursor, timeline.registers.esp
+    timeline.step(3)
+    inside = timeline.cursor
+    session.do({"do": "out"})
+    assert "running out of the function" in session.view().status
+    run_out(session)
+    assert timeline.registers.eip == call.address + len(call.bytes)
+    assert timeline.registers.esp == esp
+    assert session.view().message == ""
+    session.do({"do": "seek", "to": inside})
+    session.do({"do": "back_out"})
+    run_out(session)
+    assert timeline.cursor == before
+    assert not list(timeline.breakpoints)
+
+
+def test_out_agrees_with_over_wherever_a_call_is(timeline):
+    session = Session(timeline)
+    timeline.seek(timeline.end - 4000)
+    for _ in range(4):
+        to_a_call(session)
+        here = timeline.cursor
+        session.do({"do": "over"})
+        run_out(session)
+        behind = timeline.cursor
+        session.do({"do": "seek", "to": here + 3})
+        session.do({"do": "out"})
+        run_out(session)
+        if behind == here:  # it does not return
+            return
+        assert timeline.cursor == behind
+        session.do({"do": "seek", "to": here + 3})
+        session.do({"do": "back_out"})
+        run_out(session)
+        assert timeline.cursor == here
+        timeline.seek(behind)
+
+
+def test_out_of_a_call_of_itself_is_out_of_that_one():
+    timeline = at_the_inner_call()
+    session = Session(timeline)
+    timeline.run(instructions=9)
+    session.do({"do": "seek", "to": 5})  # in the second call
+    esp = timeline.registers.esp
+    session.do({"do": "out"})
+    run_out(session)
+    assert timeline.registers.eip == AFTER
+    assert timeline.registers.esp == esp + 4
+
+
+def test_where_the_stack_shows_no_caller_it_is_said(timeline):
+    session = Session(timeline)
+    session.do({"do": "start"})
+    session.do({"do": "out"})
+    assert "no return address" in session.view().message
+    assert not session.state.running

@@ -13,7 +13,8 @@ function controls() {
   const toolbar = h("div", { class: "bar", role: "toolbar", "aria-label": "moving in time" },
     h("div", { class: "g" },
       keyButton("previous_event", "back event", "⇧←", "Shift+ArrowLeft"), keyButton("back", "back", "←", "ArrowLeft"),
-      keyButton("step", "step", "→", "ArrowRight"), keyButton("over", "over", "n", "n", { title: "step over a call (n); back over one (p)" }), keyButton("event", "next event", "⇧→", "Shift+ArrowRight")),
+      keyButton("step", "step", "→", "ArrowRight"), keyButton("over", "over", "n", "n", { title: "step over a call (n); back over one (p)" }),
+      keyButton("out", "out", "o", "o", { title: "on to where the function returns (o); back to its call (⇧O)" }), keyButton("event", "next event", "⇧→", "Shift+ArrowRight")),
     h("div", { class: "g" }, run),
     h("div", { class: "g sp", role: "radiogroup", "aria-label": "speed" },
       h("span", { class: "s", style: "margin-right:6px", "aria-hidden": "true" }, "speed ", kbd("1"), "–", kbd("5")), ...speeds, speedName));

@@ -28,7 +28,7 @@ function listenTo(face, { goTo, stopAt, speeds }, { address, filter, typed }, ed
   const press = {
     ArrowLeft: () => send("back"), ArrowRight: () => send("step"),
     "Shift+ArrowLeft": () => send("previous_event"), "Shift+ArrowRight": () => send("event"),
-    n: () => send("over"), p: () => send("back_over"), f: () => send("switch"), s: () => stopAt.focus(), B: () => send("stop_event"),
+    n: () => send("over"), p: () => send("back_over"), o: () => send("out"), O: () => send("back_out"), f: () => send("switch"), s: () => stopAt.focus(), B: () => send("stop_event"),
     W: () => {
       const name = document.activeElement?.classList.contains("vl") && document.activeElement.dataset.name;
       send("watch", name ? { name } : {});
