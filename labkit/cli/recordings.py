@@ -66,7 +66,7 @@ def replay(
         str | None, typer.Option(metavar="INSTRUCTION", help="Replay up to this point: 1e9, 100M, ...")
     ] = None,
     go_live: Annotated[
-        bool, typer.Option("--go-live", help="Go on from there on the host's clock; what follows is for it.")
+        bool, typer.Option("--go-live", help="Go on from there on the host's clock, with no further input out of it.")
     ] = False,
     until_text: options.UntilText = None,
     say: options.Say = None,

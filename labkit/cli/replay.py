@@ -49,7 +49,7 @@ def replay(path: Path, *, verify: bool, until: int | None, live: Request | None,
     stream = Stream(serial, out, lambda: monitor.request_stop("the reader left")) if out else None
     start = time.perf_counter()
     with Interrupts(lambda: monitor.request_stop("interrupted")) as interrupts, Bar("replay", goal) as bar:
-        stop = replayer.run_to(goal, bar.show)
+        stop = replayer.run_to(goal, bar.show, without_input=live is not None)
     seconds = time.perf_counter() - start
     if stream and stream.broken:
         return PIPE_CLOSED

@@ -21,6 +21,7 @@ from labkit.vm.monitor import EventKind, Monitor, Stop, StopReason
 from labkit.vm.monitor.engine import Engine
 from labkit.vm.monitor.events import Row
 from labkit.vm.monitor.monitor import Pending
+from labkit.vm.replay.entries import LARGEST
 from labkit.vm.replay.errors import TimelineError
 from labkit.vm.replay.event_log import EventLog
 from labkit.vm.replay.outside import Outside
@@ -187,20 +188,31 @@ class History:
             self._applied += 1
 
     def copy_without_input(self) -> Machine:
-        """A copy of the machine as it stands, but without what was typed at this very clock: another past's first."""
-        clock = self.clock
+        """A copy of the machine as it stands, but without the input of this very clock: another past's first.
+
+        That is what was typed here, and what the recording gives here.
+        """
+        clock, outside = self.clock, self.outside
         first = bisect_left(self.inputs, clock, key=lambda given: given.clock)
         typed = self.inputs[first:]
-        if not typed or typed[0].clock != clock:
+        if outside is not None and outside.has_input_at(clock):
+            before = max(clock - 1, self.start)  # a checkpoint of this clock has that input already
+        elif typed and typed[0].clock == clock:
+            before = clock
+        else:
             return self.machine.copy()
         with self.staying():
             del self.inputs[first:]
             try:
-                self.restore(self.machine.checkpoints.before(clock))
+                if outside is not None:
+                    outside.hold_at = clock
+                self.restore(self.machine.checkpoints.before(before))
                 self.forward(clock)
                 return self.machine.copy()
             finally:
                 self.inputs += typed
+                if outside is not None:
+                    outside.hold_at = LARGEST
 
     # --- the end, where history is made
 

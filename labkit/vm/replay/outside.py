@@ -8,13 +8,14 @@ How far the recording has been given and compared is kept in two of the processo
 checkpoint.
 """
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 from labkit.vm.machine import ExecutionPoint, Machine
 from labkit.vm.machine.pace import Live, give
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.monitor import Monitor
-from labkit.vm.replay.entries import Anchor, Entry, Given, Read, Vector
+from labkit.vm.replay.entries import LARGEST, Anchor, Entry, Given, Read, Vector
 from labkit.vm.replay.recorder import DISK_DATA, fingerprint
 from labkit.vm.replay.recording import Recording
 
@@ -51,6 +52,8 @@ class Outside:
         self._cells = machine.processor.cells
         self.end = recording.clock
         """The clock at which the recording ends."""
+        self.hold_at = LARGEST
+        """Clock from which on input is held back: there somebody leaves the recording for another future."""
         self.divergence: Divergence | None = None
         """The first difference, once there was one."""
         self._read = machine.processor.read_port
@@ -61,10 +64,16 @@ class Outside:
 
     def go_live(self) -> None:
         """From here on the machine follows the host's clock, and is recorded by nobody."""
-        machine = self._machine
+        machine, self.hold_at = self._machine, LARGEST
         machine.processor.read_port, self._monitor.on_interrupt = self._read, None
         machine.clock.live = True
         machine.pace = Live(machine.processor, machine.board, machine.clock)
+
+    def has_input_at(self, clock: int) -> bool:
+        """Does input come at exactly this clock?"""
+        first = bisect_left(self._given, clock, key=lambda entry: entry.clock)
+        end = bisect_right(self._given, clock, key=lambda entry: entry.clock)
+        return any(isinstance(entry, Given) for entry in self._given[first:end])
 
     # --- the pace
 
@@ -93,6 +102,8 @@ class Outside:
         """The processor is halted: give what the recording has here; False where it ends."""
         if self._give():
             return True
+        if self._cells[c.CLOCK] >= self.hold_at:
+            return False
         if self._cells[c.CLOCK] < self.end:
             self._differ(f"the next {self._next()}", "waits in HLT, and nothing will end that")
         return False
@@ -102,7 +113,7 @@ class Outside:
         return f"entry at instruction {self._given[at].clock}" if at < len(self._given) else "nothing"
 
     def _give(self) -> bool:
-        """One anchor with the input that came with it; False when there is none at this clock."""
+        """One anchor with the input that came with it; False when there is none at this clock, or it is held back."""
         at, clock = self._cells[c.OUTSIDE], self._cells[c.CLOCK]
         if self.divergence is not None or at >= len(self._given) or self._given[at].clock > clock:
             return False
@@ -114,9 +125,11 @@ class Outside:
             self._compare(first)
             self._machine.clock.anchor(first.ticks, first.rate)
             at += 1
+        elif clock >= self.hold_at:
+            return False
         while at < len(self._given) and self._given[at].clock == clock:
             entry = self._given[at]
-            if isinstance(entry, Anchor):
+            if isinstance(entry, Anchor) or clock >= self.hold_at:
                 break
             give(self._machine.board, entry.kind, entry.data)
             at += 1

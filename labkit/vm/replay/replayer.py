@@ -11,6 +11,7 @@ from typing import Self
 
 from labkit.vm.machine import Machine
 from labkit.vm.monitor import Monitor, Stop, StopReason
+from labkit.vm.replay.entries import LARGEST
 from labkit.vm.replay.errors import TimelineError
 from labkit.vm.replay.outside import ENDS, Divergence, Outside
 from labkit.vm.replay.recipe import machine_of
@@ -69,13 +70,17 @@ class Replayer:
         """The first difference between recording and replay, if there was one."""
         return self._outside.divergence
 
-    def run_to(self, clock: int, on_progress: Callable[[int], None] | None = None) -> Stop:
+    def run_to(
+        self, clock: int, on_progress: Callable[[int], None] | None = None, *, without_input: bool = False
+    ) -> Stop:
         """Run forward to a clock, or to where the recording or the guest ends, or to a divergence.
 
+        `without_input` is for who leaves the recording there: what it gives at that very clock is not given.
         Raises `TimelineError` for a clock that lies behind.
         """
         if clock < self.clock:
             raise TimelineError(f"instruction {clock} is behind {self.clock}: open the recording anew")
+        self._outside.hold_at = clock if without_input else LARGEST
         while True:
             stop = self.monitor.run(min(clock - self.clock, STRETCH))
             if on_progress is not None:
@@ -112,7 +117,10 @@ class Replayer:
         return [Difference(*pair) for pair in pairs if pair[1] != pair[2]]
 
     def go_live(self) -> None:
-        """Leave the recording here: from now on the machine follows the host's clock, and takes input."""
+        """Leave the recording here: from now on the machine follows the host's clock, and takes input.
+
+        What the recording gives later is dropped; what it gives here, too, after `run_to(..., without_input=True)`.
+        """
         self._outside.go_live()
         self.live = True
 

@@ -318,7 +318,7 @@ class Timeline:
     ) -> "Timeline":
         """A new timeline that starts at the cursor with an edit as its first event; this one stays as it is.
 
-        What was typed at the cursor or later is not carried over (of a recording: what comes later).
+        What was typed at the cursor or later, or comes there in a recording, is not carried over.
         Raises `TimelineError` for what cannot be edited, and then nothing has changed anywhere.
         """
         twin = self._history.copy_without_input()

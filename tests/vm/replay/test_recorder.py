@@ -112,3 +112,58 @@ def test_go_live(session):
     stop = monitor.run()
     assert stop.reason is StopReason.REQUESTED
     assert time.monotonic() - before > 0.4
+
+
+def given(path: Path) -> list[int]:
+    return [entry.clock for entry in Recording.read(path).entries if isinstance(entry, Given)]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_fork_leaves_out_what_the_recording_gives_at_its_very_point(session, which):
+    clock = given(session)[which]
+    timeline = Timeline.open(session)
+    timeline._history.epoch = 5_000  # with a checkpoint near
+    timeline.run()
+    timeline.seek(clock)
+    here = state(timeline.machine)
+    forked = timeline.fork()
+    assert forked.cursor == clock
+    forked.type(b"syscalls\n")
+    forked.run(300_000)
+    printed = forked.console_at(forked.end)[len(timeline.console_at(clock)) :]
+    assert printed.startswith(b"syscalls")
+    assert state(timeline.machine) == here
+    after = timeline.end
+    timeline.seek(after)
+    end = Recording.read(session).end
+    assert end is not None
+    assert state(timeline.machine) == (end.registers_sha256, end.ram_sha256)
+    timeline.seek(clock + 1)
+    later = timeline.fork()
+    later.run(300_000)
+    said = (b"help", b"forks")[which]
+    assert said in later.console_at(later.end)[len(timeline.console_at(clock + 1)) :]  # it had come by then
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_who_goes_live_where_input_comes_can_go_without_it(session, which):
+    replayer = Replayer.open(session)
+    replayer.run_to(given(session)[which], without_input=True)
+    assert replayer.divergence is None
+    replayer.go_live()
+    before = bytes(replayer.machine.board.serial.output)
+    pace, monitor = replayer.machine.pace, replayer.monitor
+    assert isinstance(pace, Live)
+    pace.type(b"syscalls\n")
+    threading.Timer(0.5, monitor.request_stop, ["enough"]).start()
+    monitor.run()
+    assert bytes(replayer.machine.board.serial.output)[len(before) :].startswith(b"syscalls")
+
+
+def test_what_was_held_back_comes_when_the_replay_goes_on(session):
+    replayer = Replayer.open(session)
+    for clock in given(session):
+        replayer.run_to(clock, without_input=True)
+        assert replayer.clock == clock
+    replayer.run()
+    assert replayer.verify() == []
