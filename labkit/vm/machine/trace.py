@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labkit.vm.machine.exit import Exit, ExitKind
+from labkit.vm.machine.memory import host_memory
 from labkit.vm.machine.probes import answers, trace, trace_helpers, trace_site
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import trace_words as w
@@ -49,12 +50,16 @@ class Pool:
         for array in arrays:
             if length <= len(array) <= WASTE * length and sys.getrefcount(array) == UNUSED:
                 return array[:length]
-        arrays.append(np.empty(length + length // 4, kind))
-        return arrays[-1][:length]
+        more = length + length // 4
+        size = more * np.dtype(kind).itemsize
+        arrays.append(np.empty(more, kind) if size < LARGE else np.frombuffer(host_memory(size), kind))
+        return arrays[-1][:length]  # whose base is the array, not a view of it: else it would not count
 
 
 UNUSED = 3
 """References to an array that only a pool holds: its list, the loop's name and the call's argument."""
+LARGE = 4 << 20
+"""Bytes from which on an array lies in large pages."""
 WASTE = 4
 """How much longer than wanted an array may be."""
 

@@ -110,10 +110,10 @@ class Tables:
     def _memory(self, batch: Batch, kept: Column | None) -> Table:
         w, refs = self._words, len(batch.address)
         self._fill(batch, kept)
-        point = np.empty(refs, np.int64)
+        point = np.empty(refs + 2, np.int64)
         w[words.POINT] = point.ctypes.data
         words.references(w.ctypes.data)
-        table: Table = {"point": point, "physical": batch.address, "access": batch.meta}
+        table: Table = {"point": point[:refs], "physical": batch.address, "access": batch.meta}
         if batch.value is not None and "values" in self._what:
             table["value"] = batch.value
         if batch.target is not None:

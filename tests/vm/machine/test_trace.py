@@ -1,12 +1,13 @@
 """Tracing a processor: blocks are told apart by what is in them, and the processor counts as before afterwards."""
 
+import numpy as np
 import pytest
 
 from labkit import guests
 from labkit.vm.machine import Machine
 from labkit.vm.machine.probes import block
 from labkit.vm.machine.probes import cells as c
-from labkit.vm.machine.trace import Tracer
+from labkit.vm.machine.trace import LARGE, Pool, Tracer
 from labkit.vm.monitor import Monitor
 from labkit.vm.replay.trace_columns import Columns
 
@@ -71,3 +72,18 @@ def test_hooks_come_and_go_without_a_walk_of_the_guests_tables() -> None:
         assert capture.walks is not None
         assert not len(capture.walks)
         assert before == (machine.ram_sha256(), processor.cells[c.TLB_COUNT], processor.cells[c.TLB_EPOCH])
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint64])
+@pytest.mark.parametrize("size", [LARGE // 2, 2 * LARGE])
+def test_arrays_are_used_again_once_no_part_of_them_is_held(kind: type, size: int) -> None:
+    pool, count = Pool(), size // np.dtype(kind).itemsize
+    first = pool.array(count, kind)
+    address, part = first.ctypes.data, first[5:10].reshape(-1, 1)
+    assert (len(first), first.dtype) == (count, kind)
+    assert pool.array(count, kind).ctypes.data != address
+    del first
+    assert address not in {array.ctypes.data for array in [pool.array(count, kind) for _ in range(3)]}
+    del part
+    assert address in {array.ctypes.data for array in [pool.array(count - 1, kind) for _ in range(4)]}
+    assert pool.array(count // 100, kind).ctypes.data != address  # it would be a waste

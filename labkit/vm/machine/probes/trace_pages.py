@@ -18,6 +18,7 @@ __all__ = ["BLOCK", "differences", "split_4", "split_8"]
 U = np.uint64
 MINIBLOCKS, MINIBLOCK = 4, 256
 BLOCK = MINIBLOCKS * MINIBLOCK
+ALL = U(0xFFFFFFFFFFFFFFFF)
 HALVES, PAIRS, BYTES = U(0x00000000FFFFFFFF), U(0x0000FFFF0000FFFF), U(0x00FF00FF00FF00FF)
 
 
@@ -135,6 +136,43 @@ def _miniblock(at, values, first, end, least):  # type: ignore[no-untyped-def]
     return U(8)
 
 
+@njit()
+def _bytes(at, values, first, end):  # type: ignore[no-untyped-def]
+    """The lowest bytes of the differences; all bits that are set in some difference."""
+    bits, before = U(0), load64(values + ((first - U(1)) << U(3)))
+    for i in range(first, end):
+        value = load64(values + (U(i) << U(3)))
+        step = value - before
+        before = value
+        bits |= step
+        store8(at + U(i) - first, np.uint8(step & U(0xFF)))
+    return bits
+
+
+@njit()
+def _block(at, values, first, end, least):  # type: ignore[no-untyped-def]
+    """Differences of values `first` up to `end`, at most a block, of which none is below `least`; where it ends."""
+    at = _varint(at, _zigzag(U(least)))
+    widths = at
+    at += U(MINIBLOCKS)
+    for k in range(MINIBLOCKS):
+        begin = first + U(k * MINIBLOCK)
+        until = min(begin + U(MINIBLOCK), end)
+        wide = U(0)
+        if begin < until:
+            bits = _bytes(at, values, begin, until) if least == 0 else ALL
+            if bits >> U(63) and least == 0:
+                return U(0)  # one is below
+            wide = U(1) if U(0) < bits < U(256) else U(0)
+            if bits > U(255):
+                wide = _miniblock(at, values, begin, until, least)
+            for i in range(at + (until - begin) * wide, at + U(MINIBLOCK) * wide):
+                store8(U(i), np.uint8(0))
+        store8(widths + U(k), np.uint8(wide << U(3)))
+        at += U(MINIBLOCK) * wide
+    return at
+
+
 @entry("u64(u64, u64, u64)", alone=False)
 def differences(to, values, count):  # type: ignore[no-untyped-def]
     """64-bit values, at least one; the length of what was made, at most 9 bytes a value and `BLOCK` * 9 more."""
@@ -144,19 +182,11 @@ def differences(to, values, count):  # type: ignore[no-untyped-def]
     at = _varint(at, _zigzag(load64(values)))
     for first in range(U(1), count, U(BLOCK)):
         end = min(U(first) + U(BLOCK), count)
-        least = np.int64(0)
-        for i in range(U(first), end):
-            least = min(least, _difference(values, U(i)))
-        at = _varint(at, _zigzag(U(least)))
-        widths = at
-        at += U(MINIBLOCKS)
-        for k in range(MINIBLOCKS):
-            begin = U(first) + U(k * MINIBLOCK)
-            until = min(begin + U(MINIBLOCK), count)
-            wide = _miniblock(at, values, begin, until, least) if begin < until else U(0)
-            store8(widths + U(k), np.uint8(wide << U(3)))
-            if begin < until:
-                for i in range(at + (until - begin) * wide, at + U(MINIBLOCK) * wide):
-                    store8(U(i), np.uint8(0))
-                at += U(MINIBLOCK) * wide
+        after = _block(at, values, U(first), end, np.int64(0))
+        if after == U(0):
+            least = np.int64(0)
+            for i in range(U(first), end):
+                least = min(least, _difference(values, U(i)))
+            after = _block(at, values, U(first), end, least)
+        at = after
     return at - to
