@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from labkit.cli.errors import DONE, OTHER_END
-from labkit.cli.first_start import announce
+from labkit.cli.first_start import announcing_all
 from labkit.cli.table import table
 
 __all__ = ["Check", "checks", "doctor"]
@@ -91,8 +91,8 @@ def _hooks() -> Check:
     try:
         from labkit.vm.machine.probes.compiled import load_all
 
-        announce()
-        kept = load_all()
+        with announcing_all():
+            kept = load_all()
     except Exception as error:  # noqa: BLE001 (as above)
         return Check(what, False, _first_line(error), "report it")
     seconds = time.perf_counter() - start

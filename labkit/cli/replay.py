@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from labkit.cli.console import Stream
 from labkit.cli.errors import DONE, INTERRUPTED, OTHER_END, PIPE_CLOSED, CommandError, complain
 from labkit.cli.first_start import announce
+from labkit.cli.info import entries_by_kind, in_words
 from labkit.cli.interrupt import Interrupts
 from labkit.cli.progress import Bar
 from labkit.cli.request import Request
@@ -63,12 +64,15 @@ def replay(path: Path, *, verify: bool, until: int | None, live: Request | None,
             "mips": round(replayer.clock / seconds / 1e6, 3) if seconds else 0,
             "recorded_instructions": replayer.end, "damage": damage, "divergence": _divergence(replayer),
             "verified": comparable and not differences,
+            "matched": _matched(replayer) if comparable and not differences else None,
             "differences": differences,
             "ram_sha256": replayer.machine.ram_sha256(),
             "registers_sha256": replayer.machine.registers.sha256(),
         }))  # fmt: skip
     elif live is None:
         _say(replayer, stop.message, seconds)
+        if comparable and not differences:
+            _say_matched(replayer)
     for found in filter(None, (f"{path}: {damage}" if damage else "", *differences)):
         complain(found)
     if interrupts.caught():
@@ -84,6 +88,21 @@ def _divergence(replayer: "Replayer") -> dict[str, str | int] | None:
         return None
     return {"instruction": found.point.instructions, "branches": found.point.branches, "eip": found.point.eip,
             "expected": found.expected, "found": found.found}  # fmt: skip
+
+
+def _matched(replayer: "Replayer") -> dict[str, object]:
+    """What has been compared with the recording, and was the same."""
+    registers = replayer.machine.registers.sha256()
+    return {"entries": entries_by_kind(replayer.recording), "registers_sha256": registers,
+            "ram_sha256": replayer.machine.ram_sha256()}  # fmt: skip
+
+
+def _say_matched(replayer: "Replayer") -> None:
+    registers, ram = replayer.machine.registers.sha256(), replayer.machine.ram_sha256()
+    complain(
+        f"verified: as recorded went {in_words(entries_by_kind(replayer.recording))};\n"
+        f"the end is the recorded one: registers {registers[:16]}, RAM {ram[:16]} (sha256)"
+    )
 
 
 def _say(replayer: "Replayer", message: str, seconds: float) -> None:

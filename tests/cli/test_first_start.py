@@ -1,7 +1,8 @@
 import pytest
 
-from labkit.cli.first_start import announce, prepare
+from labkit.cli.first_start import announce, announcing_all, prepare
 from labkit.vm.machine.probes import compiled
+from labkit.vm.machine.probes.kept import missing
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +34,31 @@ def test_the_lab_compiles_before_it_opens(monkeypatch, capsys):
     monkeypatch.setattr(compiled, "load", lambda name=compiled.RUN: compiled._kept(name, "hooks.o"))
     prepare()
     assert "compiling what runs guests (run)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_all_parts_are_one_line(monkeypatch, capsys, terminal):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    names, now = missing(), [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    assert names == compiled.objects(), "nothing is kept here"
+    with announcing_all():
+        for name in names:
+            compiled.before_making(name)
+            now[0] += 30
+    told = capsys.readouterr().err
+    assert told.count("\n") == (0 if terminal else 1)
+    count = len(names)
+    if terminal:
+        assert f"compiling what runs guests, once on this machine: 3 of {count} ({names[2]}), {count - 1} min left" in told
+        assert f"{count} of {count} ({names[-1]})" in told
+        assert told.endswith("\r\x1b[K"), "and what follows begins a line"
+    else:
+        assert f"{count} parts" in told
+
+
+def test_what_is_kept_is_not_missing():
+    name = compiled.objects()[0]
+    compiled._kept(name, f"{name}-{compiled._digest(compiled._llvm(), compiled.sources(name))}.o")
+    assert name not in missing()

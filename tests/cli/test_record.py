@@ -36,6 +36,24 @@ def test_what_was_recorded_is_verified_in_another_process(recording):
     found = labkit("replay", recording, "--verify")
     assert found["verified"]
     assert found["divergence"] is None
+    held = labkit("info", recording)
+    assert found["matched"]["entries"] == held["entries"]
+    assert found["matched"]["ram_sha256"] == held["end"]["ram_sha256"]
+    assert found["matched"]["registers_sha256"] == held["end"]["registers_sha256"]
+
+
+def test_what_matched_is_said_to_people(recording):
+    ran = subprocess.run(
+        [*COMMAND, "replay", recording, "--verify"], env=ENVIRONMENT, check=True, capture_output=True, timeout=240
+    )
+    held = labkit("info", recording)
+    (said,) = [line for line in ran.stderr.decode().splitlines() if "verified" in line]
+    assert "1 given" in said
+    assert f"RAM {held['end']['ram_sha256'][:16]} (sha256)" in ran.stderr.decode()
+    silent = subprocess.run(
+        [*COMMAND, "replay", recording, "--until", "200k"], env=ENVIRONMENT, check=True, capture_output=True, timeout=240
+    )
+    assert "verified" not in silent.stderr.decode()
 
 
 def test_info_says_what_it_holds(recording):
