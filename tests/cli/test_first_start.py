@@ -1,14 +1,15 @@
 import pytest
 
 from labkit.cli.first_start import announce, announcing_all, prepare
-from labkit.vm.machine.probes import compiled
+from labkit.vm.machine.probes import compiled, kept
 from labkit.vm.machine.probes.kept import missing
 
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
     """Compiled functions are kept in a folder of the test's own, and take no time to make."""
-    monkeypatch.setattr(compiled, "_places", lambda: (tmp_path,))
+    for module in (compiled, kept):
+        monkeypatch.setattr(module, "_places", lambda: (tmp_path,))
     monkeypatch.setattr(compiled, "_make", lambda _name: b"code")
     monkeypatch.setattr(compiled, "before_making", None)
 
@@ -45,13 +46,13 @@ def test_all_parts_are_one_line(monkeypatch, capsys, terminal):
     assert names == compiled.objects(), "nothing is kept here"
     with announcing_all():
         for name in names:
-            compiled.before_making(name)
+            compiled._kept(name, f"{name}.o")
             now[0] += 30
     told = capsys.readouterr().err
     assert told.count("\n") == (0 if terminal else 1)
     count = len(names)
     if terminal:
-        assert f"compiling what runs guests, once on this machine: 3 of {count} ({names[2]}), {count - 1} min left" in told
+        assert f"once on this machine: 3 of {count} ({names[2]}), {count - 1} min left" in told
         assert f"{count} of {count} ({names[-1]})" in told
         assert told.endswith("\r\x1b[K"), "and what follows begins a line"
     else:

@@ -50,9 +50,8 @@ def test_what_matched_is_said_to_people(recording):
     (said,) = [line for line in ran.stderr.decode().splitlines() if "verified" in line]
     assert "1 given" in said
     assert f"RAM {held['end']['ram_sha256'][:16]} (sha256)" in ran.stderr.decode()
-    silent = subprocess.run(
-        [*COMMAND, "replay", recording, "--until", "200k"], env=ENVIRONMENT, check=True, capture_output=True, timeout=240
-    )
+    part = [*COMMAND, "replay", recording, "--until", "200k"]
+    silent = subprocess.run(part, env=ENVIRONMENT, check=True, capture_output=True, timeout=240)
     assert "verified" not in silent.stderr.decode()
 
 

@@ -10,7 +10,7 @@ from labkit.vm.replay.breakpoints import Breakpoint, Stopper, Watchpoint
 from labkit.vm.replay.errors import TimelineError
 from labkit.vm.replay.history import History
 
-__all__ = ["find", "find_any"]
+__all__ = ["find_any"]
 
 Translate = Callable[[int], int | None]
 Told = Callable[[int], None] | None
@@ -52,7 +52,7 @@ def _nearest(
     best = _find_address(history, addresses, (cursor, far), direction)
     far = far if best is None else best[0]
     for what, place in places.items():
-        clock = find(history, what, (cursor, far), direction, place)
+        clock = _find(history, what, (cursor, far), direction, place)
         if clock is not None and (best is None or (clock - best[0]) * direction < 0):
             best, far = (clock, what), clock
     return best
@@ -69,21 +69,18 @@ def _place(history: History, what: Stopper, physical: Translate) -> int | None:
     return place
 
 
-def find(
+def _find(
     history: History, what: Stopper, span: tuple[int, int], direction: int, place: int | None
 ) -> int | None:
-    """The place nearest to the cursor where one holds, None if none; `place` is its physical address."""
+    """The place nearest to the cursor where one that is no address holds; `place` is a watchpoint's physical one."""
     cursor, far = span
     low, high = (cursor + 1, far) if direction > 0 else (far, cursor - 1)
     if low > high:
         return None
-    if isinstance(what, Breakpoint) and what.kind is not None:
+    if isinstance(what, Breakpoint):
         rows = history.events.rows[history.events.first_at(low) : history.events.first_after(high)]
         clocks = [row[0] for row in rows if row[3] is what.kind]
         return (clocks[0] if direction > 0 else clocks[-1]) if clocks else None
-    if isinstance(what, Breakpoint):
-        found = _find_address(history, [what], span, direction)
-        return found[0] if found else None
     return _watchpoint(history, what, (low, high), direction, place)
 
 

@@ -122,9 +122,6 @@ def _bins(clocks: Sequence[int], start: int, end: int) -> tuple[int, ...]:
 def _phases(named: list[tuple[int, str]], start: int, end: int, clock: int) -> tuple[Phase, ...]:
     bounds = [at for at, _ in named[1:]] + [end]
     return tuple(
-        Phase(
-            name, at, share(at, start, end), round(share(until, start, end) - share(at, start, end), 5),
-            at <= clock and (clock < until or until == end),
-        )
+        Phase(name, at, share(at, start, end), at <= clock and (clock < until or until == end))
         for (at, name), until in zip(named[-12:], bounds[-12:], strict=True)
-    )  # fmt: skip
+    )

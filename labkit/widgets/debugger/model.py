@@ -148,7 +148,6 @@ class Phase:
     name: str
     clock: int
     at: float
-    width: float
     here: bool
 
 
