@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from labkit.bench.notebook import _check, _memory, _pinned, measure
+from labkit.bench import notebook as bench
+from labkit.bench.jupyterlab import browser
+from labkit.bench.notebook import _check, _memory, _pinned, _run_all, measure
 
 ERROR = {"output_type": "error", "ename": "GuestError", "evalue": "no such guest"}
 NOTEBOOK = Path("some.ipynb")
@@ -42,3 +44,15 @@ def test_the_memory_of_a_process_is_seen():
 def test_a_notebook_that_is_not_there_is_an_error_of_the_system(tmp_path):
     with pytest.raises(FileNotFoundError):
         measure(tmp_path / "none.ipynb", 1, 1, print)
+
+
+@pytest.mark.browser
+def test_cells_that_do_not_end_are_given_up(monkeypatch):
+    with browser() as chromium:
+        page = chromium.new_page()
+        page.evaluate("window.jupyterapp = {commands: {execute: () => new Promise((done) => setTimeout(done, 50))}}")
+        _run_all(page, NOTEBOOK)
+        monkeypatch.setattr(bench, "LONGEST", 0.3)
+        page.evaluate("window.jupyterapp = {commands: {execute: () => new Promise(() => {})}}")
+        with pytest.raises(RuntimeError, match=r"not all cells had run after 0\.3 s"):
+            _run_all(page, NOTEBOOK)
