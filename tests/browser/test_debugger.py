@@ -279,6 +279,15 @@ def test_registers_stay_in_their_rows_whatever_changes(lab_page, width):
     assert [row.split(",")[1] for row in before[:10]] == [row.split(",")[1] for row in before[10:]]
 
 
+@pytest.mark.parametrize("width", [1280, 1400])
+def test_the_controls_are_one_row_where_there_is_room(lab_page, width):
+    lab = opened(lab_page, width=width)
+    lab.command("application:toggle-left-area")
+    lab.page.wait_for_timeout(300)
+    for bar in lab.page.locator(".lkd .bar").all():
+        assert bar.bounding_box()["height"] < 48, bar.get_attribute("aria-label")
+
+
 PLACES = """
 () => [...document.querySelectorAll(".lkd .mem i:not([data-edited]), .lkd .as, .lkd .rg td, .lkd .pane, .lkd .hd")]
   .map((node) => node.getBoundingClientRect())
