@@ -33,7 +33,7 @@ __all__ = ["PART", "GuestRecipe", "Part", "Recipe", "RecordingRecipe", "cut", "e
 PART = 1 << 23
 ENCODED_LATER = 2
 """Batches that may wait for the encoder."""
-TRACED, BRANCHES_ONLY = 4.5, 1.3
+TRACED, BRANCHES_ONLY = 3.3, 1.3
 """How many times as long as a plain run an expansion takes, about: with memory references, and without."""
 
 

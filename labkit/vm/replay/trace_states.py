@@ -3,7 +3,7 @@
     run      |----------o----------o----------o----------o------|  a checkpoint at each multiple of PART
     2 jobs   |<------- a worker ------->|<-------- another ---->|  cut where both will be done at the same time
 
-How long a stretch takes is told by how long it took plainly, and by its instructions.
+How long a stretch takes is told by the processor time that it took plainly, and by its instructions.
 """
 
 import time
@@ -28,7 +28,7 @@ class State:
 
 
 class States:
-    """The checkpoints of a run that was gone through, with what each stretch between two took, in seconds."""
+    """The checkpoints of a run that was gone through, with the seconds of processor time that each stretch took."""
 
     def __init__(self, source: Source, clocks: list[int], pending: list[Pending], seconds: list[float]) -> None:
         self._source, self._clocks, self._pending, self._seconds = source, clocks, pending, seconds
@@ -75,9 +75,9 @@ def run_through(source: Source, goal: int, every: int) -> States:
         source.machine.checkpoint()
         clocks.append(start)
         pending.append(source.monitor.save())
-        began = time.perf_counter()
+        began = time.thread_time()
         source.forward(min(goal, (start // every + 1) * every))
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.thread_time() - began)
         if processor.clock >= goal or processor.clock % every or processor.clock == start:
             return States(source, clocks, pending, seconds)
 
