@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from labkit.vm.machine.descriptors import SegmentDescriptor
-from labkit.vm.segments.shadow_descriptors import shadow_of
-from labkit.vm.segments.truncation import FULL, Cut, allowed, portions, truncate
+from labkit.vm.machine.shadow_descriptors import shadow_of
+from labkit.vm.machine.truncation import FULL, Cut, allowed, portions, truncate
 from labkit.widgets import svg
 from labkit.widgets.descriptor import descriptor
 from labkit.widgets.notation import hexadecimal, size

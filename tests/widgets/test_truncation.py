@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from labkit import guests
 from labkit.vm.engines import BinaryTranslator
 from labkit.vm.machine import Machine
+from labkit.vm.machine.truncation import FULL, truncate
 from labkit.vm.monitor import Monitor
 from labkit.vm.segments import Mode, Safeguard, Strategy
 from labkit.vm.segments.shared_space import flat
-from labkit.vm.segments.truncation import FULL, truncate
 from labkit.widgets.protection import Journey, modes_graph
 from labkit.widgets.strategy_chart import StrategyChart
 from labkit.widgets.translation_cache import beside, cache_graph, translations

@@ -6,6 +6,9 @@
     loop X        ->  E2 05  E9 (next)  E9 (X)
     ret           ->  INT3 [RETURN]                         so all that privileged code does
     popf          ->  INT3 [POPF]  9D
+    mov eax, ds   ->  65 8B 05 (the monitor's word)  INT3 [CLOSE]       on shadow descriptors only
+    push es       ->  65 FF 35 (the monitor's word)  INT3 [CLOSE]
+    add gs:[m], 1 ->  INT3 [LEND]  add fs:[m], 1  INT3 [BACK]
 
 The stack that the guest sees holds the guest's own addresses only.
 """
@@ -13,6 +16,7 @@ The stack that the guest sees holds the guest's own addresses only.
 import ctypes
 
 from labkit.vm.engines.decode import ENDS, LONGEST, Kind, Piece, classify
+from labkit.vm.machine.shadow_segments import SELECTOR_BYTES, SELECTORS
 from labkit.vm.machine.translated_code import NO_REGISTER, SPECIAL, Operation, Place, TranslatedCode
 
 __all__ = ["Emitted", "emit"]
@@ -49,6 +53,14 @@ class Emitted:
         self.stubs: list[tuple[int, int, int]] = []
         """Place of a jump's distance, place of its stub, guest target."""
         self._flags = 0
+        self.shadowed = cache.shadows is not None
+        """Do the segment registers hold shadows while translated code runs?"""
+        self.leaves_gs = cache.shadows is not None and cache.shadows.leaves_gs
+        """Is gs: copied as it is: the mistake that gives the monitor away?"""
+
+    def selector_word(self, segment: int) -> int:
+        """Offset in GS of the selector that the guest has in a segment register."""
+        return SELECTORS + SELECTOR_BYTES * segment
 
     def copy(self, source: int, first: int, count: int, eip: int) -> int:
         """`count` instructions as they are, from a host address; their lengths are noted from `first` on."""
@@ -120,6 +132,8 @@ def emit(cache: TranslatedCode, source: int, size: int, eip: int, base: int, ret
             continue
         length = lengths[done] & ~SPECIAL
         piece = classify(eip, ctypes.string_at(source, length))
+        if piece.kind is Kind.THROUGH_CS and out.shadowed:
+            piece = piece._replace(kind=Kind.CALLOUT)
         if done == last and piece.kind is STI:  # what follows STI must follow it in one piece
             piece = piece._replace(kind=Kind.CALLOUT)
         kind = piece.kind
@@ -138,6 +152,8 @@ def emit(cache: TranslatedCode, source: int, size: int, eip: int, base: int, ret
 def _special(out: Emitted, piece: Piece) -> None:
     """An instruction that is not simply copied."""
     eip, code, kind, _ = piece
+    if kind in RESERVED and not out.shadowed:
+        kind = COPY
     if kind is COPY:
         out.add(code, eip, 1)
     elif kind is REPEAT:
@@ -154,8 +170,37 @@ def _special(out: Emitted, piece: Piece) -> None:
         out.operation(Operation.POPF, eip, 0)
         out.flag(INSIDE)
         out.add(code, eip, 1)
+    elif kind in RESERVED:
+        _reserved(out, piece)
     else:
         _transfer(out, piece)
+
+
+RESERVED = frozenset((Kind.SHOW_SEGMENT, Kind.PUSH_SEGMENT, Kind.THROUGH_GS, Kind.THROUGH_CS))
+PUSHED = {0x06: 0, 0x0E: 1, 0x16: 2, 0x1E: 3, 0xA0: 4, 0xA8: 5}
+GS_PREFIX, FS_PREFIX, WORD_PREFIX = 0x65, 0x64, 0x66
+
+
+def _reserved(out: Emitted, piece: Piece) -> None:
+    """What would go through GS or CS, or show a selector: on shadow descriptors these are the monitor's."""
+    eip, code, kind, at = piece
+    if kind is Kind.THROUGH_GS and out.leaves_gs:
+        out.add(code, eip, 1)
+        return
+    if kind is Kind.THROUGH_GS:
+        out.operation(Operation.LEND, eip, 0)
+        out.flag(INSIDE)
+        out.add(code[:at].replace(bytes((GS_PREFIX,)), bytes((FS_PREFIX,))) + code[at:], eip)
+        out.flag(INSIDE)
+        out.operation(Operation.BACK, eip, 1)
+        return
+    show = kind is Kind.SHOW_SEGMENT
+    segment = code[at + 1] >> 3 & 7 if show else PUSHED[code[-1]]
+    opcode = bytes((0x8B, (code[at + 1] & 7) << 3 | 5)) if show else b"\xff\x35"
+    word = bytes((WORD_PREFIX,)) if WORD_PREFIX in code[:at] else b""
+    out.add(word + bytes((GS_PREFIX,)) + opcode + out.selector_word(segment).to_bytes(4, "little"), eip)
+    out.flag(INSIDE)
+    out.operation(Operation.CLOSE, eip, 1)
 
 
 def _target(piece: Piece) -> int:

@@ -1,8 +1,24 @@
 """The binary-translation engine: the guest's kernel is translated and runs at CPL 1, its programs run directly.
 
-What protects the monitor so far is the TLB: the top 4 MB of the linear space hold the translation cache, can
-be fetched at CPL 1 and neither read nor written. The descriptor tables are the guest's own, not shadows, and
-the selectors that the guest sees are its own too (RPL 0 while the processor runs at CPL 1).
+The top 4 MB of every linear space are the monitor's: translation cache, shadow descriptor tables, its own words.
+
+    mode             level  segments                       the monitor's pages   protected by
+    translated code    1    shadows, cut below FFC00000;   in reach              the limits
+                            gs is the monitor's
+    direct execution   3    the guest's own, whole         the supervisor's      paging
+    the monitor        0    the guest's own                as the guest has them, for one instruction
+
+Each change of mode loads all segment registers and both table registers; leaving direct execution cuts the segments
+again (the strategy of two table sets: the guest's own table is the second). An access that a cut limit refuses, and
+one that comes to a supervisor page, the guest may be allowed: the monitor does that instruction on the guest's own
+segments and page tables. It is a hidden fault, or the guest's own, which is reflected. A segment register that could
+not be loaded again from its table is nonreversible: its program does not run directly.
+
+Unicorn checks no limits. A limit that ends where the monitor begins refuses the monitor's pages and nothing else, so
+it is asked when the TLB is, and no page of the monitor's stays there (probes/translated_run.py): that costs nothing.
+What the cut takes beyond that, offsets that wrap to 0, is not refused: it is no memory of the monitor's.
+
+`shadowed=False`: translated code runs on the guest's own descriptors, and the TLB alone refuses.
 
     guest at CPL 3           direct execution
     guest at CPL 0, 32 bits  translated code; what that leaves to the monitor is done with one instruction
@@ -18,6 +34,7 @@ from labkit.vm.engines.translator import Translator
 from labkit.vm.machine.exit import Exit, ExitKind
 from labkit.vm.machine.processor import NEVER, Processor
 from labkit.vm.machine.registers import CS
+from labkit.vm.machine.shadow_segments import ShadowSegments
 from labkit.vm.machine.translated_code import Reason, TranslatedCode
 
 __all__ = ["BinaryTranslator"]
@@ -26,6 +43,7 @@ TF, VM, PROTECTED = 0x100, 0x20000, 1
 CODE_32 = 0x10
 ENABLED_BREAKPOINTS = 0xFF
 OTHER = "as the other engine"
+NONREVERSIBLE = "a segment register holds what its table does not: the program runs as under the hw engine"
 SLICE = 500
 """Instructions that code which is not translated runs before it is looked at again."""
 
@@ -35,16 +53,21 @@ class BinaryTranslator:
 
     name = "bt"
 
-    def __init__(self, processor: Processor) -> None:
+    def __init__(self, processor: Processor, *, shadowed: bool = True) -> None:
         self._processor = processor
-        self._cache = TranslatedCode(processor)
+        self._cache = TranslatedCode(processor, shadowed=shadowed)
         self._translator = Translator(self._cache)
         self._space: tuple[int, ...] = ()
         self._counts = {
-            "callouts": 0, "hidden faults": 0, "reflected faults": 0, "mode switches": 0, "single steps": 0,
-            "fallbacks": 0,
+            "callouts": 0, "hidden faults": 0, "limit faults hidden": 0, "page faults hidden": 0,
+            "code writes": 0, "reflected faults": 0, "mode switches": 0, "single steps": 0, "fallbacks": 0,
         }  # fmt: skip
         self._mode = ""
+
+    @property
+    def shadows(self) -> ShadowSegments | None:
+        """The guest's segments and their shadows; None where there are no shadows."""
+        return self._cache.shadows
 
     @property
     def counts(self) -> dict[str, int]:
@@ -73,6 +96,8 @@ class BinaryTranslator:
         """As far as one mode goes; an exit if it came to one."""
         registers = self._processor.registers
         if registers.cpl == 3 and registers.cr0 & PROTECTED:
+            if not self._cache.is_reversible():
+                return self._as_the_other(NONREVERSIBLE, deadline, pause)
             self._enter("direct")
             reason, ended = self._cache.run_directly(deadline, pause)
             return ended if ended is not None else self._settle(reason)
@@ -102,9 +127,12 @@ class BinaryTranslator:
             return self._step()
         if reason == Reason.MONITOR:
             self._counts["hidden faults"] += 1
+            by_page = registers.cpl == 3 or self._cache.shadows is None
+            self._counts["page faults hidden" if by_page else "limit faults hidden"] += 1
             return self._step()
         if reason == Reason.CODE_WRITE:
             self._counts["hidden faults"] += 1
+            self._counts["code writes"] += 1
             return self._step() if self._cache.release_written() else None
         if reason == Reason.STALE:
             places = (registers.eip, registers.eip + 4095 & 0xFFFFFFFF)

@@ -53,7 +53,7 @@ class Translator:
         cache = self._cache
         if eip >= cache.BASE - PAGE:
             return None
-        if self._end + ROOM > cache.BYTES:
+        if self._end + ROOM > cache.CODE_BYTES:
             self._flush()
         frame = cache.frame_for(eip)
         if frame is None:

@@ -39,7 +39,9 @@ class CodeFrames:
 
     def changed(self, frames: Iterable[int]) -> bool:
         """The bytes of these frames were changed from outside: was code among them?"""
-        state = self._memory.state
+        state, frames = self._memory.state, list(frames)
+        for frame in frames:
+            state[frame] &= 0xFF ^ c.FRAME_TRACED
         stale = [frame for frame in frames if state[frame] & (CODE | MIXED)]
         for frame in stale:
             self.release(frame)

@@ -5,7 +5,10 @@ The cache is the top 4 MB of every linear address space, in memory of our own ab
 memory. Between two runs the processor stands in the guest's own code at the guest's own privilege level;
 `enter` and `leave` are the way in and out.
 
-    enter   CPL 0 -> 1, EIP -> its translation          leave   CPL 1 -> 0, EIP -> the guest's
+    enter   CPL 0 -> 1, EIP -> its translation, segments -> their shadows
+    leave   CPL 1 -> 0, EIP -> the guest's, segments -> the guest's
+
+The shadow descriptor tables and the monitor's words follow the cache (shadow_segments.py).
 """
 
 import ctypes
@@ -24,6 +27,7 @@ from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import decode, dispatch, scan, translated, translated_run
 from labkit.vm.machine.probes.call_site import CallSites
 from labkit.vm.machine.processor import NEVER, Processor
+from labkit.vm.machine.shadow_segments import ShadowSegments
 
 __all__ = ["NO_REGISTER", "SPECIAL", "Operation", "Place", "Reason", "TranslatedCode"]
 
@@ -31,6 +35,7 @@ NO_PAGE = 1 << 62
 HASH_SIZE = 1 << dispatch.HASH_BITS
 HASH_MASK = HASH_SIZE - 1
 SPARE = 64
+VIRTUAL_8086 = 0x20000
 LONGEST_INSTRUCTION = 15
 TRANSLATOR_STOPS = (c.Stop.MISSING, c.Stop.CALLOUT, c.Stop.STALE, c.Stop.CODE_WRITE, c.Stop.MONITOR)
 BETWEEN = (c.Stop.DEADLINE, c.Stop.PAUSE, c.Stop.WINDOW)
@@ -61,6 +66,9 @@ class Operation(IntEnum):
     POP_SEGMENT = dispatch.POP_SEGMENT
     IRET = dispatch.IRET
     SYSEXIT = dispatch.SYSEXIT
+    LEND = dispatch.LEND
+    BACK = dispatch.BACK
+    CLOSE = dispatch.CLOSE
 
 
 class Place(IntFlag):
@@ -75,9 +83,9 @@ class Place(IntFlag):
 class TranslatedCode:
     """Translated code of the guest that runs on `processor`; one for a processor."""
 
-    BASE, BYTES = c.TC_BASE, c.TC_BYTES
+    BASE, BYTES, CODE_BYTES = c.TC_BASE, c.TC_BYTES, c.TC_CODE_BYTES
 
-    def __init__(self, processor: Processor) -> None:
+    def __init__(self, processor: Processor, *, shadowed: bool = True) -> None:
         if processor.segmentation:
             raise ValueError("the translator's code is not checked by the segmentation unit: leave it off")
         if processor._core.mmu != "labkit":
@@ -101,6 +109,8 @@ class TranslatedCode:
         self.crosses = False
         """Does the guest's block that translated code has stopped before lie on two pages?"""
         self._fill_cells()
+        self.shadows = ShadowSegments(self._cells, self.memory) if shadowed else None
+        """Of the guest's descriptors, on which translated code runs; None: it runs on the guest's own."""
         self._source = ctypes.create_string_buffer(2 * FRAME_SIZE)
         self._lengths = ctypes.create_string_buffer(FRAME_SIZE)
         self._sites = CallSites(
@@ -223,6 +233,7 @@ class TranslatedCode:
             "returns": int(cells[c.TC_RETURNS]), "indirect jumps": int(cells[c.TC_INDIRECT]),
             "flag changes": int(cells[c.TC_FLAG_CHANGES]), "privileged": int(cells[c.TC_PRIVILEGED]),
             "compiled switches": int(cells[c.TC_SWITCHES]),
+            **(self.shadows.counts if self.shadows is not None else {}),
         }  # fmt: skip
 
     def guest_eip(self, place: int) -> int:
@@ -230,6 +241,12 @@ class TranslatedCode:
         return int(self.guest[place])
 
     # --- running
+
+    def is_reversible(self) -> bool:
+        """Could the program's segment registers be loaded again from its tables, and hold what they hold now?"""
+        if self.shadows is None or self._core.registers.eflags & VIRTUAL_8086:
+            return True
+        return self.shadows.is_reversible()
 
     def run(self, place: int, deadline: int, pause: int) -> tuple[int, Exit | None]:
         """Run translated code; why it ended: a `Stop` that is the translator's business, or an exit."""
@@ -321,10 +338,14 @@ class TranslatedCode:
         cells[c.TC_SIZE] = cells[c.BLOCK_SIZE] = cells[c.BLOCK_INFO] = 0
         registers.eip = self.BASE + place
         registers.hflags |= 1
+        if self.shadows is not None:
+            self.shadows.enter()
 
     def _leave(self, stop: int) -> None:
         cells, registers = self._cells, self._core.registers
         registers.hflags &= ~3
+        if self.shadows is not None:
+            self.shadows.leave()
         place = registers.eip - self.BASE
         self.where = int(cells[c.TC_WHERE])
         cells[c.BLOCK_SIZE] = cells[c.BLOCK_INFO] = 0

@@ -5,15 +5,15 @@ software entity and prevents it from accessing its memory". Segments cut short p
 at a level that paging cannot tell from the monitor's; in direct execution paging alone can, and the cut may go.
 
 Entry objects: `truncate`, `ShadowTable`, `Protection`, `run` of a strategy; all of it on the processor: `SharedSpace`.
-Read first: `truncation.py`, then `modes.py`, then `shared_space.py`.
+Read first: `machine/truncation.py`, then `modes.py`, then `shared_space.py`.
 """
 
+from labkit.vm.machine.shadow_descriptors import CachedDescriptor, ShadowTable
+from labkit.vm.machine.truncation import AddressSpace, Cut, Truncation, truncate
 from labkit.vm.segments.guest_code import GuestCode
 from labkit.vm.segments.modes import Mode, Protection, Safeguard
-from labkit.vm.segments.shadow_descriptors import CachedDescriptor, ShadowTable
 from labkit.vm.segments.shared_space import SharedSpace
 from labkit.vm.segments.strategies import Strategy, run
-from labkit.vm.segments.truncation import AddressSpace, Cut, Truncation, truncate
 
 __all__ = [
     "AddressSpace", "CachedDescriptor", "Cut", "GuestCode", "Mode", "Protection", "Safeguard", "ShadowTable",

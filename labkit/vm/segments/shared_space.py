@@ -22,12 +22,12 @@ from labkit.vm.machine.exit import Exit, ExitKind
 from labkit.vm.machine.memory import Memory
 from labkit.vm.machine.processor import Processor
 from labkit.vm.machine.registers import CS, DS, ES, FS, GDT, GS, SS
+from labkit.vm.machine.shadow_descriptors import shadow_of
+from labkit.vm.machine.truncation import Cut, truncate
 from labkit.vm.segments.guest_code import PROLOGUE, GuestCode, Instruction
 from labkit.vm.segments.modes import DATA_REGISTERS, Hidden, Mode, Protection, Safeguard
-from labkit.vm.segments.shadow_descriptors import shadow_of
 from labkit.vm.segments.shared_memory import CODE, CODE_SIZE, MONITOR, RAM, TABLE, TRANSLATIONS, SharedMemory
 from labkit.vm.segments.strategies import Costs, Outcome, Strategy
-from labkit.vm.segments.truncation import Cut, truncate
 
 __all__ = ["Counts", "SharedSpace", "flat"]
 

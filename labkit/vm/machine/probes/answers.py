@@ -94,7 +94,7 @@ def memory(a, va, page, granted, access, result):  # type: ignore[no-untyped-def
             a[c.PAGES] + ((va >> U(12)) << U(2)),
             np.uint32(page | U(load16(a[c.GENERATION] + (frame << U(1))))),
         )
-        if may_write and executable and load8(a[c.DIRTY] + frame):
+        if may_write and executable and load8(a[c.DIRTY] + frame) and not (state & c.FRAME_TRACED):
             if a[c.WATCH_ALIAS] == frame + U(1):
                 a[c.WATCH_MISSED] = U(1)
             return grant(result, page, R | W | X)
@@ -110,11 +110,11 @@ def memory(a, va, page, granted, access, result):  # type: ignore[no-untyped-def
         if state & c.FRAME_CODE or (executable and not (granted & U(WALK_EXECUTE))):
             return refuse(a, c.Stop.CODE_WRITE, va, page, U(0), access)
         mark_dirty(a, frame)
-        store8(at, np.uint8(state | c.FRAME_WRITABLE))
+        store8(at, np.uint8((state | c.FRAME_WRITABLE) & (0xFF ^ c.FRAME_TRACED)))
         return grant(result, target, U(R | W) | executable)
     if executable and not (granted & U(WALK_EXECUTE)):
         return grant(result, target, R)
-    if may_write and not (state & c.FRAME_CODE) and load8(a[c.DIRTY] + frame):
+    if may_write and not (state & (c.FRAME_CODE | c.FRAME_TRACED)) and load8(a[c.DIRTY] + frame):
         store8(at, np.uint8(state | c.FRAME_WRITABLE))
         return grant(result, target, U(R | W) | executable)
     return grant(result, target, U(R) | executable)

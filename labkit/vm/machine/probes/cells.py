@@ -179,6 +179,13 @@ TC_REPEATS = 2  # a repeated string instruction
 TC_CROSSES = 4  # the guest's block lies on two pages
 TC_CHECK = 8  # where a page is come to: does it still lead to the frame it was translated from?
 
+# --- the top of the linear space: translation cache, shadow descriptor tables, the monitor's words (probes/shadow.py)
+TC_CODE_BYTES = 0x3A0000  # of the cache; what follows lies behind it, by offset
+TC_SHADOWS = 0x3A0000  # the shadow GDT, then the shadow LDT, 64 KB each
+TC_COPIES = 0x3C0000  # the guest's two as they were read last, 128 KB each, from the start of their first page
+TC_WORDS = 0x3FF000  # what a reserved gs reaches
+SHADOW = 136  # host address of the monitor's words; 0 = translated code runs on the guest's own descriptors
+
 # --- a port that is polled (traps.py): its value is known for a while
 POLLED_PORT = 131  # + 1, 0 = none
 POLLED_VALUE = 132
@@ -208,6 +215,7 @@ FRAME_MIXED = 2
 FRAME_WRITABLE = 4  # some translation may allow writes
 FRAME_ROM = 8
 FRAME_BUCKET = 16  # writes to this ROM frame are dropped silently from now on
+FRAME_TRACED = 32  # descriptors were read here: the first write takes the mark away
 
 SAVED = (
     CLOCK, BRANCHES, IDLE, BLOCK, BLOCK_SIZE, BLOCK_INFO, REP_START, TIME_RATE, TIME_TICKS, TIME_CLOCK, OUTSIDE,

@@ -6,6 +6,8 @@
     INVLPG ... SYSEXIT   privileged instructions, see privileged.py
     CLI STI POPF  on the guest's own interrupt flag, which lies in EFLAGS.IF (CPL 1 > IOPL protects it)
     PAUSE    nothing: what follows begins a block of its own
+    LEND     FS holds what the guest has in GS, for the next instruction; BACK: no longer
+    CLOSE    the monitor's own access, through the reserved GS, is over
     CALLOUT  everything else, and all that does not go smoothly here, is the monitor's: CPL 0 or emulation
 
 An operation that fails has changed nothing.
@@ -36,6 +38,7 @@ from labkit.vm.machine.probes.privileged import (
     set_space,
     system_exit,
 )
+from labkit.vm.machine.probes.shadow import close, guest_segment, lend_gs
 from labkit.vm.machine.probes.translated import (
     HASH_BITS,
     NOWHERE,
@@ -47,9 +50,9 @@ from labkit.vm.machine.probes.translated import (
 from labkit.vm.machine.probes.traps import note_exception
 
 __all__ = [
-    "CALLOUT", "CALL_MEMORY", "CALL_REGISTER", "CLI", "FROM_CONTROL", "GO_MEMORY", "GO_REGISTER", "HASH_BITS",
-    "INVLPG", "IRET", "JUMP", "NO_REGISTER", "PAUSE", "POPF", "POP_SEGMENT", "RETURN", "SEGMENT_MEMORY",
-    "SEGMENT_REGISTER", "STI", "SYSEXIT", "TO_CR3", "dispatch_hook",
+    "BACK", "CALLOUT", "CALL_MEMORY", "CALL_REGISTER", "CLI", "CLOSE", "FROM_CONTROL", "GO_MEMORY", "GO_REGISTER",
+    "HASH_BITS", "INVLPG", "IRET", "JUMP", "LEND", "NO_REGISTER", "PAUSE", "POPF", "POP_SEGMENT", "RETURN",
+    "SEGMENT_MEMORY", "SEGMENT_REGISTER", "STI", "SYSEXIT", "TO_CR3", "dispatch_hook",
 ]  # fmt: skip
 
 U = np.uint64
@@ -68,7 +71,8 @@ NO_REGISTER = 0xFF
 (
     CALLOUT, JUMP, RETURN, GO_REGISTER, CALL_REGISTER, GO_MEMORY, CALL_MEMORY, CLI, STI, POPF, PAUSE,
     INVLPG, TO_CR3, FROM_CONTROL, SEGMENT_REGISTER, SEGMENT_MEMORY, POP_SEGMENT, IRET, SYSEXIT,
-) = range(19)  # fmt: skip
+    LEND, BACK, CLOSE,
+) = range(22)  # fmt: skip
 
 
 @njit()
@@ -82,8 +86,8 @@ def _address(a, argument):  # type: ignore[no-untyped-def]
     if index < 8:
         value += U(load32(env + (U(index) << U(3)))) << U(load8(argument + U(2)) & np.uint8(3))
     value &= MASK32
-    segment = env + U(layout.SEGMENTS + 8) + U(24) * U(load8(argument + U(3)))
-    return (value + U(load32(segment))) & MASK32
+    segment = guest_segment(a, load8(argument + U(3)))
+    return (value + U(load32(segment + U(8)))) & MASK32
 
 
 @njit()
@@ -277,6 +281,14 @@ def _dispatch(a, place):  # type: ignore[no-untyped-def]
         _jump(a, place, argument)
         return
     if operation == PAUSE:
+        return
+    if operation >= LEND:
+        if operation == CLOSE:
+            close(a)
+        else:
+            lend_gs(a, operation == LEND)
+        if operation != LEND:
+            _retire(a)
         return
     if RETURN <= operation <= CALL_MEMORY:
         done = _transfer(a, place, operation, argument)

@@ -6,7 +6,8 @@
     IRET to the kernel or a program, SYSEXIT
 
 What is out of the ordinary (a fault, a stack segment, a task, virtual-8086 mode) is left to the monitor, which has
-the processor do it: then nothing has been changed here. Source: Intel SDM volume 2; order and details as QEMU.
+the processor do it: then nothing has been changed here. What is read and changed is what the guest has in its segment
+registers; what the processor has there follows (shadow.py). Source: Intel SDM volume 2; order and details as QEMU.
 """
 
 import numpy as np
@@ -23,6 +24,13 @@ from labkit.vm.machine.probes.intrinsics import (
     load32,
     store32,
     store64,
+)
+from labkit.vm.machine.probes.shadow import (
+    all_reversible,
+    guest_segment,
+    leave_translated,
+    shade,
+    table_entry,
 )
 from labkit.vm.machine.probes.tlb import drop_page, forget
 from labkit.vm.machine.probes.translated import NOWHERE, forget_page, forget_seen, kernel_word
@@ -52,7 +60,7 @@ USER_CODE, USER_DATA = U32(0x00C0FB00), U32(0x00C0F300)  # what SYSEXIT loads, f
 
 @njit()
 def _at(a, segment):  # type: ignore[no-untyped-def]
-    return a[c.ENV] + U(layout.SEGMENTS) + U(24) * U(segment)
+    return guest_segment(a, segment)
 
 
 @njit()
@@ -97,6 +105,8 @@ def read_control(a, register, number):  # type: ignore[no-untyped-def]
 @njit()
 def _descriptor(a, selector):  # type: ignore[no-untyped-def]
     """Both words of a descriptor in the GDT or LDT, the second above; NOWHERE where it cannot be read simply."""
+    if a[c.SHADOW]:
+        return table_entry(a, selector, False)
     env = a[c.ENV]
     table = U(layout.LDT_BASE) if selector & U32(4) else U(layout.GDT_BASE)
     offset = U(selector & U32(0xFFF8))
@@ -128,6 +138,8 @@ def _put(a, segment, selector, base, limit, flags):  # type: ignore[no-untyped-d
     store64(at + U(8), base)
     store32(at + U(16), U32(limit))
     store32(at + U(20), U32(flags))
+    if a[c.SHADOW]:
+        shade(a, segment)
 
 
 @njit()
@@ -260,13 +272,22 @@ def interrupt_return(a):  # type: ignore[no-untyped-def]
     below = _descriptor(a, stack)
     if below == NOWHERE or stack & U32(3) != U32(3) or not _is_stack(below) or not (below >> U(32)) & U(BIG):
         return NOWHERE
+    if a[c.SHADOW] and not all_reversible(a):
+        return NOWHERE
     _put(a, CS, selector, _base(words), _limit(words), words >> U(32))
     _put(a, SS, stack, _base(below), _limit(below), below >> U(32))
     store64(env + U(ESP), pointer)
     _set_flags(a, flags)
     _let_nonmaskable(env)
-    _derive(a, 3)
+    _leave(a)
     return target | U(1 << 32)
+
+
+@njit()
+def _leave(a):  # type: ignore[no-untyped-def]
+    if a[c.SHADOW]:
+        leave_translated(a)
+    _derive(a, 3)
 
 
 @njit()
@@ -274,12 +295,12 @@ def system_exit(a):  # type: ignore[no-untyped-def]
     """SYSEXIT to EDX with the stack ECX: as `interrupt_return`."""
     env = a[c.ENV]
     selector = load32(env + U(layout.SYSENTER_CS)) & U32(0xFFFC)
-    if not selector:
+    if not selector or (a[c.SHADOW] and not all_reversible(a)):
         return NOWHERE
     _put(a, CS, (selector + U32(16)) | U32(3), U(0), U(0xFFFFFFFF), USER_CODE)
     _put(a, SS, (selector + U32(24)) | U32(3), U(0), U(0xFFFFFFFF), USER_DATA)
     store64(env + U(ESP), U(load32(env + U(8))))
-    _derive(a, 3)
+    _leave(a)
     return U(load32(env + U(16))) | U(1 << 32)
 
 

@@ -50,13 +50,15 @@ def scan(p: Any, size: Any, most: Any, out: Any) -> Any:
         length = U(instruction(p + at, 1) & LENGTH)
         if at + length > size:
             break
-        i = at
+        i, reserved = at, False
         while ONE[load8(p + i)] & PREFIX and i < at + length - U(1):
+            reserved = reserved or load8(p + i) == 0x65 or load8(p + i) == 0x2E  # GS and CS reach the monitor
             i += U(1)
         op = load8(p + i)
         special = ONE_SPECIAL[op]
         if op == 0x0F:
             special = TWO_SPECIAL[load8(p + i + U(1))]
+        special = special or reserved
         store8(out + U(count), np.uint8(length | U(SPECIAL if special else 0)))
         at += length
         count += 1

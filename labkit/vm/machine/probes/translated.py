@@ -16,6 +16,7 @@ from labkit.vm.machine.probes import layout
 from labkit.vm.machine.probes.call_site import unfold
 from labkit.vm.machine.probes.compiled import entry, njit
 from labkit.vm.machine.probes.intrinsics import load8, load32, load64, store8, store32, store64
+from labkit.vm.machine.probes.shadow import enter_translated
 from labkit.vm.machine.probes.tlb import lookup
 from labkit.vm.machine.probes.walk import WALK_FAULT, WALK_WRITE, mark_dirty
 
@@ -127,6 +128,8 @@ def enter(a, guest, behind):  # type: ignore[no-untyped-def]
     env = a[c.ENV]
     store64(env + U(layout.EIP), (BASE + place - U(behind)) & MASK32)
     store32(env + U(layout.HFLAGS), (load32(env + U(layout.HFLAGS)) & ~CPL) | np.uint32(1))
+    if a[c.SHADOW]:
+        enter_translated(a)
 
 
 # --- what the kernel sees

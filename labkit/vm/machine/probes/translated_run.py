@@ -4,22 +4,26 @@
     CPL 1   the guest's kernel, translated: fetched from the translation cache and from nowhere else
     CPL 0   an instruction that the monitor lets the processor do (TC_FREE)
 
-The top 4 MB of the linear space are the monitor's. Its pages can be fetched at CPL 1 and neither read nor
-written, whatever the guest's page tables say.
+The top 4 MB of the linear space are the monitor's, whatever the guest's page tables say. Its pages can be fetched at
+CPL 1. Data there is read and written at CPL 1 by what the segment register allows: the segmentation unit is asked
+whenever the TLB has no such page, which is always, since one that was granted leaves it with the access. At CPL 3
+they are the supervisor's.
 """
 
 import numpy as np
 
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
-from labkit.vm.machine.probes.answers import CELLS_POINTER, FETCH, grant, refuse
+from labkit.vm.machine.probes.answers import CELLS_POINTER, FETCH, WRITE, R, W, X, grant, refuse
 from labkit.vm.machine.probes.block import block_info, count_block, known_info
 from labkit.vm.machine.probes.call_site import REPLACED, describe, replace_call, unfold
 from labkit.vm.machine.probes.compiled import cfunc, njit, types
 from labkit.vm.machine.probes.decode import BRANCH, ENABLES
 from labkit.vm.machine.probes.fill import paged_answer
 from labkit.vm.machine.probes.flags import mend_flags
-from labkit.vm.machine.probes.intrinsics import call_stop, load8, load32, load64, store32
+from labkit.vm.machine.probes.intrinsics import call_stop, load8, load32, load64, store32, store64
+from labkit.vm.machine.probes.segment_check import check_instruction
+from labkit.vm.machine.probes.shadow import GRANTED, LEFT_OUT, OPENED, RUNNING, USER_PAGES
 from labkit.vm.machine.probes.translated import is_seen
 
 __all__ = [
@@ -27,7 +31,6 @@ __all__ = [
 ]  # fmt: skip
 
 U = np.uint64
-X = 4
 BASE, MASK32 = U(c.TC_BASE), U(0xFFFFFFFF)
 PHYSICAL = U(c.TC_PHYSICAL - c.TC_BASE)
 CPL, INHIBIT, IF = np.uint32(3), np.uint32(8), np.uint32(0x200)
@@ -151,6 +154,22 @@ def translated_block_hook_again(_engine, _linear, _size, a, back):  # type: igno
     _count(a, U(load32(at)), U(load32(at + U(4))))
 
 
+@njit(inlining="never")
+def _is_allowed(a, va, level):  # type: ignore[no-untyped-def]
+    """May the instruction at EIP reach the monitor's memory, by its segment's limit? Paging alone stops level 3."""
+    words = a[c.SHADOW]
+    if level == CPL:
+        return load64(words + U(LEFT_OUT)) & U(USER_PAGES) != U(0)
+    eip = U(load32(a[c.ENV] + U(layout.EIP)))
+    if level != np.uint32(1) or not load64(words + U(RUNNING)) or eip < BASE:
+        return False
+    if check_instruction(a, a[c.TC_MEMORY] + (eip - BASE), eip):
+        return False
+    store64(words + U(OPENED), va + U(1))
+    store64(words + U(GRANTED), load64(words + U(GRANTED)) + U(1))
+    return True
+
+
 @cfunc(types.uint8(types.voidptr, types.uint64, types.int32, types.uint64, CELLS_POINTER))
 def translated_fill(_engine, va, access, result, a):  # type: ignore[no-untyped-def]
     """UC_HOOK_TLB_FILL: as `fill.tlb_fill`, with the monitor's part of the linear space set apart."""
@@ -158,6 +177,8 @@ def translated_fill(_engine, va, access, result, a):  # type: ignore[no-untyped-
         level = load32(a[c.ENV] + U(layout.HFLAGS)) & CPL
         if a[c.MAINTENANCE] or (access == FETCH and level == np.uint32(1)):
             return grant(result, va + PHYSICAL, X)
+        if a[c.SHADOW] and access != FETCH and _is_allowed(a, va, level):
+            return grant(result, va + PHYSICAL, R | W if access == WRITE else R)
         return refuse(a, c.Stop.MONITOR, va & U(0xFFFFF000), va & U(0xFFFFF000), U(0), access)
     if a[c.MAINTENANCE] or a[c.TC_FREE]:
         return paged_answer(a, va, access, result)

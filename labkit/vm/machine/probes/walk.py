@@ -33,7 +33,10 @@ WALK_USER, WALK_WRITABLE, WALK_DIRTY = 16, 32, 64  # what the entries say, whoev
 
 @njit()
 def mark_dirty(a, frame):  # type: ignore[no-untyped-def]
-    """Note the first write to a physical frame since the last checkpoint."""
+    """Note the first write to a physical frame since the last checkpoint, and since descriptors were read there."""
+    state = a[c.FRAMES] + frame
+    if load8(state) & c.FRAME_TRACED:
+        store8(state, np.uint8(load8(state) & np.uint8(0xFF ^ c.FRAME_TRACED)))
     at = a[c.DIRTY] + frame
     if load8(at) == 0:
         store8(at, np.uint8(1))

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.vm.machine.descriptors import SegmentDescriptor, decode
-from labkit.vm.segments.shadow_descriptors import NOTHING, CachedDescriptor, ShadowTable, shadow_of
-from labkit.vm.segments.truncation import FULL, allowed
+from labkit.vm.machine.shadow_descriptors import NOTHING, CachedDescriptor, ShadowTable, shadow_of
+from labkit.vm.machine.truncation import FULL, allowed
 
 WORD = st.integers(0, 0xFFFFFFFF)
 FLAT_SEGMENT = SegmentDescriptor(0, 0xFFFFF, 3, system=False, dpl=3, present=True, granular=True, wide=True)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from labkit.vm.machine.descriptors import GateDescriptor, SegmentDescriptor, decode
-from labkit.vm.segments.truncation import FULL, AddressSpace, truncate
+from labkit.vm.machine.truncation import FULL, AddressSpace, truncate
 
 __all__ = ["NOTHING", "CachedDescriptor", "ShadowTable", "compress", "shadow_of"]
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from labkit.vm.machine.descriptors import SegmentDescriptor
-from labkit.vm.segments.truncation import FULL, AddressSpace, Cut, allowed, portions, truncate
+from labkit.vm.machine.truncation import FULL, AddressSpace, Cut, allowed, portions, truncate
 
 SMALL = AddressSpace(bits=8, field=5, monitor=224)
 READ_ONLY, WRITABLE, DOWN, WRITABLE_DOWN, CODE = 0, 2, 4, 6, 10
