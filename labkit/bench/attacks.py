@@ -1,11 +1,13 @@
 """Attacks on a monitor that shares the guest's address space: how many of a million accesses come through.
 
 every strategy, translated and direct     all safeguards in force: 0 is the goal
+the same under the binary translator      see engine_attacks.py
 one safeguard left out                    something must come through, or the witnesses are blind
 """
 
 from collections.abc import Iterator
 
+from labkit.bench import engine_attacks
 from labkit.bench.figure import Figure, Progress
 from labkit.vm.segments.attack import ATTACKS, Campaign, Report
 from labkit.vm.segments.modes import Safeguard
@@ -37,7 +39,7 @@ def campaign(
 
 def measure(accesses: int, seed: int, say: Progress) -> list[Figure]:
     """All of it."""
-    return [*_guarded(accesses, seed, say), *_unguarded(seed, say)]
+    return [*_guarded(accesses, seed, say), *_unguarded(seed, say), *engine_attacks.measure(accesses, seed, say)]
 
 
 def _guarded(accesses: int, seed: int, say: Progress) -> Iterator[Figure]:

@@ -103,6 +103,7 @@ def run(
         typer.Option(metavar="WAY", help="How privilege levels are kept apart: paging (the default) or keyed-paging; "
                      "for rings: shadow-keys (the default), purge, entry-per-level, or none. --json has the counts."),
     ] = "",
+    descriptors: options.Descriptors = "",
     screen: Annotated[bool, typer.Option("--screen", help="Print the VGA text screen at the end.")] = False,
     json: options.Json = False,
 ) -> int:  # fmt: skip
@@ -122,7 +123,7 @@ def run(
         guest=guest, kernel=kernel, initrd=initrd, at=at, append=append, disks=disk or [], memory=memory,
         firmware_path=firmware_path, until_text=until_text, say=say, input_after=input_after, limit=limit,
         clock=clock, terminal=at_terminal() and not json, keys=keys, keys_after=keys_after,
-        until_screen=until_screen, engine=engine, protection=protection,
+        until_screen=until_screen, engine=engine, protection=protection, descriptors=descriptors,
     )  # fmt: skip
     return run_guest(request, screen=screen, as_json=json)
 

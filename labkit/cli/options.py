@@ -30,6 +30,14 @@ Disks = Annotated[
     list[Path] | None, typer.Option(metavar="FILE", help="A disk image; may be repeated. Never written.")
 ]
 Memory = Annotated[str, typer.Option(metavar="SIZE", help="Guest memory: 128M, 1G, ...")]
+Descriptors = Annotated[
+    str,
+    typer.Option(
+        metavar="WAY",
+        help="What translated code runs on: shadow descriptors, cut below the monitor (the default); checked: shadows "
+        "with the segmentation unit before each access, slow; own: the guest's, the monitor kept by the TLB alone.",
+    ),
+]
 FirmwarePath = Annotated[
     bool, typer.Option("--firmware-path", help="Let a bzImage unpack itself, as after firmware.")
 ]

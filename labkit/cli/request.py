@@ -13,6 +13,7 @@ __all__ = ["Request"]
 
 CLOCKS = ("virtual", "live")
 ENGINES = ("hw", "bt")
+DESCRIPTORS = ("shadow", "checked", "own")
 SECTOR = 512
 
 
@@ -51,6 +52,8 @@ class Request:
     """How the guest is run."""
     protection: str = ""
     """How its privilege levels are kept apart (protection.py); empty: as the guest expects."""
+    descriptors: str = ""
+    """What translated code runs on (DESCRIPTORS); empty: shadows."""
 
     @classmethod
     def parse(
@@ -58,7 +61,7 @@ class Request:
         disks: list[Path], memory: str, firmware_path: bool, until_text: str | None, say: str | None,
         input_after: str | None, limit: str | None, clock: str | None, terminal: bool,
         keys: str | None = None, keys_after: str | None = None, until_screen: str | None = None,
-        engine: str = "hw", protection: str = "",
+        engine: str = "hw", protection: str = "", descriptors: str = "",
     ) -> "Request":  # fmt: skip
         """Raises CommandError where the options do not go together or name what is not there."""
         if (guest is None) == (kernel is None):
@@ -87,6 +90,10 @@ class Request:
             )
         if protection and protection not in PROTECTIONS:
             raise CommandError(f"--protection {protection!r} is not known; it is {', '.join(PROTECTIONS)}")
+        if descriptors and descriptors not in DESCRIPTORS:
+            raise CommandError(f"--descriptors {descriptors!r} is not known; it is {', '.join(DESCRIPTORS)}")
+        if descriptors and engine != "bt":
+            raise CommandError("--descriptors says what translated code runs on: it goes with --engine bt")
         for disk in disks:
             _check_disk(disk)
         return cls(
@@ -95,7 +102,7 @@ class Request:
             until=_bytes(until_text), say=keystrokes(say or ""), after=_bytes(input_after),
             keys=_scancodes(keys or ""), keys_after=keys_after or "", until_screen=until_screen or "",
             limit=count(limit) if limit is not None else None, clock=clock, interactive=interactive,
-            engine=engine, protection=protection,
+            engine=engine, protection=protection, descriptors=descriptors,
         )  # fmt: skip
 
     @property

@@ -213,7 +213,7 @@ def _engine(request: Request, machine: Any) -> Any:
         return request.engine
     from labkit.vm.engines import BinaryTranslator
 
-    return BinaryTranslator(machine.processor)
+    return BinaryTranslator(machine.processor, shadowed=request.descriptors != "own")
 
 
 def resolved(request: Request) -> tuple[Request, Any]:
@@ -238,7 +238,10 @@ def _prepare(request: Request) -> tuple[Request, PhysicalGround]:
 
         announce()
         mmu = protection.mmu_for(request.protection, image)
-        machine = Machine(memory=request.memory, clock=request.clock, disks=request.disks, mmu=mmu)
+        machine = Machine(
+            memory=request.memory, clock=request.clock, disks=request.disks, mmu=mmu,
+            segmentation=request.descriptors == "checked",
+        )  # fmt: skip
         machine.load(image)
         return request, PhysicalGround(machine, Monitor(machine, engine=_engine(request, machine)))
     except (OSError, ValueError, RuntimeError) as error:

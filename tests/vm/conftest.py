@@ -39,11 +39,12 @@ class Bare:
 
     memory: int = 4 << 20
     mmu: str = "labkit"
+    segmentation: bool = False
     machine: Machine = field(init=False)
     monitor: Monitor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.machine = Machine(memory=self.memory, mmu=self.mmu)
+        self.machine = Machine(memory=self.memory, mmu=self.mmu, segmentation=self.segmentation)
         self.monitor = Monitor(self.machine)
         self.put(GDT, b"".join((
             bytes(8), descriptor(0, 0xFFFFF, 0x9B), descriptor(0, 0xFFFFF, 0x93),

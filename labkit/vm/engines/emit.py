@@ -137,7 +137,12 @@ def emit(cache: TranslatedCode, source: int, size: int, eip: int, base: int, ret
         if done == last and piece.kind is STI:  # what follows STI must follow it in one piece
             piece = piece._replace(kind=Kind.CALLOUT)
         kind = piece.kind
-        _special(out, piece)
+        if kind in SHOWN and out.shadowed:
+            again = done < last and lengths[done + 1] >= SPECIAL
+            behind = ctypes.string_at(source + length, lengths[done + 1] & ~SPECIAL) if again else b""
+            _show(out, piece, close=not again or classify(eip + length, behind).kind not in SHOWN)
+        else:
+            _special(out, piece)
         source, eip, done = source + length, eip + length & MASK, done + 1
         after_condition = kind is CONDITION
         if kind in ENDS:
@@ -176,31 +181,37 @@ def _special(out: Emitted, piece: Piece) -> None:
         _transfer(out, piece)
 
 
-RESERVED = frozenset((Kind.SHOW_SEGMENT, Kind.PUSH_SEGMENT, Kind.THROUGH_GS, Kind.THROUGH_CS))
+SHOWN = frozenset((Kind.SHOW_SEGMENT, Kind.PUSH_SEGMENT))
+RESERVED = frozenset((*SHOWN, Kind.THROUGH_GS, Kind.THROUGH_CS))
 PUSHED = {0x06: 0, 0x0E: 1, 0x16: 2, 0x1E: 3, 0xA0: 4, 0xA8: 5}
 GS_PREFIX, FS_PREFIX, WORD_PREFIX = 0x65, 0x64, 0x66
 
 
 def _reserved(out: Emitted, piece: Piece) -> None:
-    """What would go through GS or CS, or show a selector: on shadow descriptors these are the monitor's."""
-    eip, code, kind, at = piece
-    if kind is Kind.THROUGH_GS and out.leaves_gs:
+    """What goes through GS, which on shadow descriptors is the monitor's."""
+    eip, code, _, at = piece
+    if out.leaves_gs:
         out.add(code, eip, 1)
         return
-    if kind is Kind.THROUGH_GS:
-        out.operation(Operation.LEND, eip, 0)
-        out.flag(INSIDE)
-        out.add(code[:at].replace(bytes((GS_PREFIX,)), bytes((FS_PREFIX,))) + code[at:], eip)
-        out.flag(INSIDE)
-        out.operation(Operation.BACK, eip, 1)
-        return
+    out.operation(Operation.LEND, eip, 0)
+    out.flag(INSIDE)
+    out.add(code[:at].replace(bytes((GS_PREFIX,)), bytes((FS_PREFIX,))) + code[at:], eip)
+    out.flag(INSIDE)
+    out.operation(Operation.BACK, eip, 1)
+
+
+def _show(out: Emitted, piece: Piece, *, close: bool) -> None:
+    """A selector of the guest's, by the monitor's word. `close`: no such access follows at once, the page is to go."""
+    eip, code, kind, at = piece
     show = kind is Kind.SHOW_SEGMENT
     segment = code[at + 1] >> 3 & 7 if show else PUSHED[code[-1]]
     opcode = bytes((0x8B, (code[at + 1] & 7) << 3 | 5)) if show else b"\xff\x35"
     word = bytes((WORD_PREFIX,)) if WORD_PREFIX in code[:at] else b""
-    out.add(word + bytes((GS_PREFIX,)) + opcode + out.selector_word(segment).to_bytes(4, "little"), eip)
-    out.flag(INSIDE)
-    out.operation(Operation.CLOSE, eip, 1)
+    made = word + bytes((GS_PREFIX,)) + opcode + out.selector_word(segment).to_bytes(4, "little")
+    out.add(made, eip, 0 if close else 1)
+    if close:
+        out.flag(INSIDE)
+        out.operation(Operation.CLOSE, eip, 1)
 
 
 def _target(piece: Piece) -> int:

@@ -30,6 +30,8 @@ What the cut takes beyond that, offsets that wrap to 0, is not refused: it is no
 The guest's execution points are those of the other engine: the clock counts the guest's instructions.
 """
 
+import mmap
+
 from labkit.vm.engines.translator import Translator
 from labkit.vm.machine.exit import Exit, ExitKind
 from labkit.vm.machine.processor import NEVER, Processor
@@ -68,6 +70,11 @@ class BinaryTranslator:
     def shadows(self) -> ShadowSegments | None:
         """The guest's segments and their shadows; None where there are no shadows."""
         return self._cache.shadows
+
+    @property
+    def memory(self) -> mmap.mmap:
+        """The monitor's part of the linear space, FFC00000 first."""
+        return self._cache.memory
 
     @property
     def counts(self) -> dict[str, int]:

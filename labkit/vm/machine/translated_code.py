@@ -14,7 +14,6 @@ The shadow descriptor tables and the monitor's words follow the cache (shadow_se
 import ctypes
 import mmap
 from collections.abc import Callable
-from enum import IntEnum, IntFlag
 from typing import Any
 
 import numpy as np
@@ -24,10 +23,12 @@ from labkit.vm.machine.exit import Exit, ExitKind
 from labkit.vm.machine.exit_reason import exit_for
 from labkit.vm.machine.memory import FRAME_SIZE
 from labkit.vm.machine.probes import cells as c
-from labkit.vm.machine.probes import decode, dispatch, scan, translated, translated_run
+from labkit.vm.machine.probes import decode, dispatch, scan, translated, translated_check, translated_run
 from labkit.vm.machine.probes.call_site import CallSites
+from labkit.vm.machine.probes.emulator import Hook
 from labkit.vm.machine.processor import NEVER, Processor
 from labkit.vm.machine.shadow_segments import ShadowSegments
+from labkit.vm.machine.translated_places import Operation, Place
 
 __all__ = ["NO_REGISTER", "SPECIAL", "Operation", "Place", "Reason", "TranslatedCode"]
 
@@ -44,50 +45,14 @@ SPECIAL = scan.SPECIAL
 Reason = c.Stop
 
 
-class Operation(IntEnum):
-    """What an INT3 in the cache stands for; see `probes/dispatch.py`."""
-
-    CALLOUT = dispatch.CALLOUT
-    JUMP = dispatch.JUMP
-    RETURN = dispatch.RETURN
-    GO_REGISTER = dispatch.GO_REGISTER
-    CALL_REGISTER = dispatch.CALL_REGISTER
-    GO_MEMORY = dispatch.GO_MEMORY
-    CALL_MEMORY = dispatch.CALL_MEMORY
-    CLI = dispatch.CLI
-    STI = dispatch.STI
-    POPF = dispatch.POPF
-    PAUSE = dispatch.PAUSE
-    INVLPG = dispatch.INVLPG
-    TO_CR3 = dispatch.TO_CR3
-    FROM_CONTROL = dispatch.FROM_CONTROL
-    SEGMENT_REGISTER = dispatch.SEGMENT_REGISTER
-    SEGMENT_MEMORY = dispatch.SEGMENT_MEMORY
-    POP_SEGMENT = dispatch.POP_SEGMENT
-    IRET = dispatch.IRET
-    SYSEXIT = dispatch.SYSEXIT
-    LEND = dispatch.LEND
-    BACK = dispatch.BACK
-    CLOSE = dispatch.CLOSE
-
-
-class Place(IntFlag):
-    """What a byte in the cache is."""
-
-    INSIDE = c.TC_INSIDE
-    REPEATS = c.TC_REPEATS
-    CROSSES = c.TC_CROSSES
-    CHECK = c.TC_CHECK
-
-
 class TranslatedCode:
     """Translated code of the guest that runs on `processor`; one for a processor."""
 
     BASE, BYTES, CODE_BYTES = c.TC_BASE, c.TC_BYTES, c.TC_CODE_BYTES
 
     def __init__(self, processor: Processor, *, shadowed: bool = True) -> None:
-        if processor.segmentation:
-            raise ValueError("the translator's code is not checked by the segmentation unit: leave it off")
+        if processor.segmentation and not shadowed:
+            raise ValueError("the segmentation unit checks the limits of shadow descriptors: leave one of them out")
         if processor._core.mmu != "labkit":
             raise ValueError(f"mmu {processor._core.mmu!r}: a binary translator needs a machine with mmu 'labkit'")
         self._processor, self._core = processor, processor._core
@@ -119,6 +84,10 @@ class TranslatedCode:
         )  # fmt: skip
         counting = self._sites if self._sites.address else translated_run.translated_block_hook
         self._core.install(translated_run.translated_fill, counting, dispatch.dispatch_hook)
+        if processor.segmentation and self.shadows is not None:
+            core = self._core
+            core.hook(Hook.CODE, translated_check.translated_check_hook, first=self.BASE, last=(1 << 32) - 1)
+            self.shadows.check_all()
         processor.flush_code()
         processor.flush_tlb()
 

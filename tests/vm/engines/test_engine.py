@@ -99,6 +99,6 @@ def test_a_machine_with_another_mmu_is_refused() -> None:
         BinaryTranslator(Machine(memory=MEMORY, mmu="unicorn").processor)
 
 
-def test_a_machine_with_the_segmentation_unit_is_refused() -> None:
+def test_a_machine_with_the_segmentation_unit_wants_shadows() -> None:
     with pytest.raises(ValueError, match="segmentation unit"):
-        BinaryTranslator(Machine(memory=MEMORY, segmentation=True).processor)
+        BinaryTranslator(Machine(memory=MEMORY, segmentation=True).processor, shadowed=False)

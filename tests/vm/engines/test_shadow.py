@@ -172,6 +172,37 @@ def test_the_guests_own_descriptors(make_bare) -> None:
     assert bare.number(AT + 4) == CODE0
 
 
+# --- with the segmentation unit: limits are checked before each access, the monitor's pages stay in the TLB
+
+
+LIMITED = {
+    "the kernel's own limit": load(0, 0x38) + b"\x26\xa1" + word(0xFFC) + b"\x26\xa1" + word(0xFFD),
+    "a write to a code segment": b"\x2e\xa3" + word(AT),
+    "a read-only segment": load(0, 0x40) + b"\x26\xa1" + word(AT) + b"\x26\xa3" + word(AT),
+    "beyond the stack": b"\x8e\xd0".join((b"\xb8" + word(0x38), b"\xbc" + word(0x1000) + b"\x50\x58\x58")),
+    "null": load(5, 0) + b"\x65\xa1" + word(AT),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", LIMITED)
+def test_the_guests_own_limits(both, what: str) -> None:
+    def prepare(bare) -> None:
+        bare.put(GDT + 0x38, descriptor(AT, 0xFFF, 0x93, 4) + descriptor(0, 0xFFFFF, 0x91))
+        bare.registers.segments[8].limit = 0x47
+        bare.put(0x2000 + 8 * 12, bytes(8))  # no stack to take a stack fault on
+
+    ran = both(LIMITED[what] + b"\xfa\xf4", prepare, segmentation=True)
+    assert ran.engine.counts["limit faults hidden"] + ran.engine.counts["callouts"]
+
+
+@pytest.mark.parametrize("segment", [0, 2, 4, 5])
+@pytest.mark.parametrize("base", [0x30000, TOP + 0x5000])
+def test_the_monitors_pages_in_reach(both, segment: int, base: int) -> None:
+    test_every_access_is_what_it_is_under_the_other_engine(
+        lambda code, prepare, **options: both(code, prepare, segmentation=True, **options), segment, base
+    )
+
+
 # --- each safeguard left out
 
 INSIDE = TOP + 0x3F2000

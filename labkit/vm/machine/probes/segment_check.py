@@ -316,6 +316,8 @@ def _is_safe(env: Any, first: Any) -> Any:
 @cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))
 def check_hook(_engine: Any, linear: Any, _size: Any, a: Any) -> Any:
     """UC_HOOK_CODE: stop before an instruction that must fault."""
+    if a[c.TC_MEMORY] and not a[c.TC_FREE] and (linear & MASK32) >= U(c.TC_BASE):
+        return  # translated code has checks of its own
     note_flags(a, linear)
     env = a[c.ENV]
     if a[c.SEGMENT_STATE] & U(c.SEGMENTS_WATCHED):

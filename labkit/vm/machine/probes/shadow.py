@@ -9,7 +9,8 @@ puts the shadows in; `leave_translated` gives the guest its own back. Everything
 is answered from the words. CS alone is not cut: it reaches the translation cache.
 
 A descriptor is loaded from the monitor's copy of the guest's table, which is made anew, with the shadow table that the
-processor's GDTR or LDTR names, when the frame's mark FRAME_TRACED has gone: the first write takes it away.
+processor's GDTR or LDTR names, when the frame's mark FRAME_TRACED has gone: the first write takes it away. A page that
+is written again and again is not traced any more; then each load compares its entry.
 """
 
 import numpy as np
@@ -32,7 +33,10 @@ from labkit.vm.machine.probes.tlb import lookup, peek
 from labkit.vm.machine.probes.walk import WALK_FAULT
 
 __all__ = [
+    "ALL_PAGES",
+    "CHECKED",
     "CLOSED",
+    "COMPARED",
     "COPIED",
     "ENTERED",
     "FRAMES",
@@ -81,13 +85,18 @@ RUNNING = 0xC0  # 1: the processor's segment registers hold shadows
 OPENED = 0xC8  # page + 1 of the monitor's that the TLB holds for one access
 LEFT_OUT = 0xD0  # safeguards that are left out on purpose
 ENTERED, COPIED, LOADED, GRANTED, CLOSED, NONREVERSIBLE, LENT = range(0xD8, 0x110, 8)  # counts
-FRAMES = 0x200  # frame + 1 of each page of both tables that was copied; 17 each
+COMPARED = 0x110  # entries that had changed in a page that is not traced
+FRAMES = 0x200  # frame | 1 of each page of both tables that was copied; 17 each
+COPIES = 0x380  # how often each was
+PATIENCE = U(64)  # copies of one page, after which it is not traced any more
+ALL_PAGES = U(1 << 40)  # in OPENED
 
 # safeguards
 KEEP_HIDDEN = 1  # registers keep their whole segments
 USER_PAGES = 2  # the monitor's pages are open to level 3
 KEEP_OPEN = 4  # a page stays in the TLB after the monitor's own access
 UNTRACED = 8  # writes to the tables are not noticed
+CHECKED = 16  # no safeguard: every limit is checked before the access (translated_check.py), pages stay in the TLB
 
 
 @njit()
@@ -181,7 +190,7 @@ def close(a):  # type: ignore[no-untyped-def]
     """The monitor's own access is over: its page leaves the TLB."""
     at = a[c.SHADOW] + U(OPENED)
     page = load64(at)
-    if not page or load64(a[c.SHADOW] + U(LEFT_OUT)) & U(KEEP_OPEN):
+    if not page or load64(a[c.SHADOW] + U(LEFT_OUT)) & U(KEEP_OPEN | CHECKED):
         return
     store64(at, U(0))
     _count(a, CLOSED)
@@ -227,8 +236,15 @@ def leave_translated(a):  # type: ignore[no-untyped-def]
         store64(env + U(layout.SEGMENTS) + U(8 * i), load64(words + U(8 * i)))
     store64(env + U(layout.GDT_BASE), load64(words + U(GDT + 8)))
     store64(env + U(layout.LDT_BASE), load64(words + U(LDT + 8)))
-    if load64(words + U(OPENED)):
+    if load64(words + U(OPENED)) == ALL_PAGES:
+        store64(words + U(OPENED), U(0))
+        call_control(a[c.CONTROL_FUNCTION], a[c.ENGINE], FLUSH_TLB, U(0), U(0))
+    elif load64(words + U(OPENED)):
         close(a)
+    if a[c.SEGMENT_MASK]:  # the segmentation unit looks at the next block
+        a[c.SEGMENT_STATE] |= U(c.SEGMENTS_LOADED)
+        a[c.ATTENTION] |= U(c.ATTENTION_UNIT)
+        a[c.LIMIT] = U(0)
 
 
 # --- tables
@@ -271,6 +287,34 @@ def _copy_page(a, ldt, page, physical):  # type: ignore[no-untyped-def]
     _count(a, COPIED)
 
 
+@njit(inlining="never")
+def _follow(a, ldt, page, physical, number, at):  # type: ignore[no-untyped-def]
+    """The page is another one now, or was written: make its copy and its shadows what it is, at `at` at least."""
+    words, state = a[c.SHADOW], a[c.FRAMES] + (physical >> U(12))
+    known, copies = words + U(FRAMES) + (number << U(3)), words + U(COPIES) + (number << U(3))
+    if load64(known) == physical | U(1):
+        if load64(words + U(LEFT_OUT)) & U(UNTRACED):
+            return
+        if load64(copies) >= PATIENCE:
+            base = load64(words + U(LDT if ldt else GDT) + U(8))
+            copy = a[c.TC_MEMORY] + U(c.TC_COPIES) + U(0x20000 if ldt else 0) + (at - (base & PAGE_MASK))
+            now = load64(a[c.RAM] + physical + (at & U(0xFFF)))
+            if load64(copy) != now:
+                store64(copy, now)
+                shown = a[c.TC_MEMORY] + U(c.TC_SHADOWS) + U(0x10000 if ldt else 0) + (at - base)
+                store64(shown, _words_of(U32(now & MASK32), U32(now >> U(32))))
+                _count(a, COMPARED)
+            return
+        store64(copies, load64(copies) + U(1))
+    else:
+        store64(copies, U(0))
+    if load8(state) & c.FRAME_WRITABLE:  # the TLB may still let the guest write there unseen
+        call_control(a[c.CONTROL_FUNCTION], a[c.ENGINE], FLUSH_TLB, U(0), U(0))
+    store8(state, np.uint8((load8(state) | c.FRAME_TRACED) & (0xFF ^ c.FRAME_WRITABLE)))
+    store64(known, physical | U(1))
+    _copy_page(a, ldt, page, physical)
+
+
 @njit()
 def table_entry(a, selector, looking):  # type: ignore[no-untyped-def]
     """Both words of a guest's descriptor, the second above; NOWHERE where it cannot be read simply.
@@ -292,16 +336,9 @@ def table_entry(a, selector, looking):  # type: ignore[no-untyped-def]
     if found & U(WALK_FAULT) or physical >= a[c.RAM_SIZE]:
         return NOWHERE
     number = ((page - (base & PAGE_MASK)) >> U(12)) + U(17 if ldt else 0)
-    known, state = words + U(FRAMES) + (number << U(3)), a[c.FRAMES] + (physical >> U(12))
-    tag = physical | U(1)
-    if load64(known) != tag or not load8(state) & c.FRAME_TRACED:
-        if load64(known) != tag or not load64(words + U(LEFT_OUT)) & U(UNTRACED):
-            if load8(state) & c.FRAME_WRITABLE:  # the TLB may still let the guest write there unseen
-                call_control(a[c.CONTROL_FUNCTION], a[c.ENGINE], FLUSH_TLB, U(0), U(0))
-            traced = np.uint8((load8(state) | c.FRAME_TRACED) & (0xFF ^ c.FRAME_WRITABLE))
-            store8(state, traced)
-            store64(known, tag)
-            _copy_page(a, ldt, page, physical)
+    known = load64(words + U(FRAMES) + (number << U(3)))
+    if known != physical | U(1) or not load8(a[c.FRAMES] + (physical >> U(12))) & c.FRAME_TRACED:
+        _follow(a, ldt, page, physical, number, at)
     if not looking:
         _count(a, LOADED)
     copy = a[c.TC_MEMORY] + U(c.TC_COPIES) + U(0x20000 if ldt else 0)

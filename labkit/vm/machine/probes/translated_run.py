@@ -23,7 +23,7 @@ from labkit.vm.machine.probes.fill import paged_answer
 from labkit.vm.machine.probes.flags import mend_flags
 from labkit.vm.machine.probes.intrinsics import call_stop, load8, load32, load64, store32, store64
 from labkit.vm.machine.probes.segment_check import check_instruction
-from labkit.vm.machine.probes.shadow import GRANTED, LEFT_OUT, OPENED, RUNNING, USER_PAGES
+from labkit.vm.machine.probes.shadow import ALL_PAGES, CHECKED, GRANTED, LEFT_OUT, OPENED, RUNNING, USER_PAGES
 from labkit.vm.machine.probes.translated import is_seen
 
 __all__ = [
@@ -72,7 +72,7 @@ def _attend(a, linear, size, after):  # type: ignore[no-untyped-def]
     if flags & c.TC_REPEATS and a[c.TC_BLOCK] != linear:
         continued = a[c.TC_SIZE] != 0 and a[c.TC_BLOCK] + a[c.TC_SIZE] == linear + size
         a[c.REP_START] = clock - U(1) if continued else clock
-    heeded = a[c.ATTENTION] & ~U(c.ATTENTION_MIXED)  # mixed frames are no matter here, but of programs
+    heeded = a[c.ATTENTION] & ~U(c.ATTENTION_MIXED | c.ATTENTION_UNIT)  # which are of programs
     a[c.LIMIT] = U(0) if heeded else min(a[c.DEADLINE], a[c.PAUSE])
     return False
 
@@ -163,6 +163,9 @@ def _is_allowed(a, va, level):  # type: ignore[no-untyped-def]
     eip = U(load32(a[c.ENV] + U(layout.EIP)))
     if level != np.uint32(1) or not load64(words + U(RUNNING)) or eip < BASE:
         return False
+    if load64(words + U(LEFT_OUT)) & U(CHECKED):
+        store64(words + U(OPENED), ALL_PAGES)
+        return True
     if check_instruction(a, a[c.TC_MEMORY] + (eip - BASE), eip):
         return False
     store64(words + U(OPENED), va + U(1))
