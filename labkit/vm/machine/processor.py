@@ -391,7 +391,6 @@ class Processor:
         ctypes.memmove(layout.registers, saved[split:], layout.size)
         ctypes.memmove(breakpoints, kept, 32)
         self.held_registers.forget()
-        self.memory.state[:] &= 0xFF ^ c.FRAME_TRACED
         translated.forget_seen(self.cells)
         self._tries = (-1, 0)  # what comes to the same clock again has been there before, and met its deadline
         self.flush_tlb()

@@ -44,6 +44,7 @@ class TlbState:
         else:
             words = np.frombuffer(saved[1:], np.uint64)
         tlb.load(self._core.cells, words.ctypes.data, len(words))
+        self._core.memory.state[:] &= 0xFF ^ c.FRAME_TRACED  # what was read of descriptors may be another now
         self._core.flush_tlb()
 
     def forget(self) -> None:
