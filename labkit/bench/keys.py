@@ -13,6 +13,7 @@ from itertools import product
 
 from labkit import guests
 from labkit.bench.figure import Figure, Progress
+from labkit.bench.steps import Steps
 from labkit.guests.fetch import fetched
 from labkit.vm.keys import KeyVirtualizer, NoVirtualization, Retranslation
 from labkit.vm.keys.comparison import compare
@@ -27,7 +28,7 @@ from labkit.vm.machine.protection_keys import KeyRegister
 from labkit.vm.machine.tlb import Entry, Fault
 from labkit.vm.monitor import Monitor, Stop
 
-__all__ = ["KEYS", "RATES", "exhaustive", "guest_code", "measure", "same_end", "sweep"]
+__all__ = ["KEYS", "RATES", "exhaustive", "guest_code", "measure", "plan", "same_end", "sweep"]
 
 RATES = (100, 300, 1_000, 3_000, 10_000)
 """Level changes per million instructions that are asked for; what comes about is measured."""
@@ -36,6 +37,9 @@ FILES = (16, 32, 64, 128)
 """Key registers of the hardware, for 64 keys of the guest."""
 SCRIPT = 25_000
 """Accesses in one script of guest code."""
+SWEEP_SECONDS, KEYS_SECONDS, FILES_SECONDS = (0.3, 0.3, 0.5, 1.1, 3.1), (0.5, 3.5, 4.0, 7.4), (2.4, 2.1, 2.0, 0.1)
+RANDOM_SECONDS, GUEST_SECONDS, BOOT_SECONDS = ((0.0, 11e-6), (0.0, 14e-6), (0.7, 51e-6)), 400e-6, 4.0
+"""What the plan counts with: the random programs' own start, and then each access."""
 GOAL_RATE, GOAL_RATIO = 10_000, 10
 REGISTERS = 16
 PC_MEMORY = 128 << 20
@@ -46,6 +50,10 @@ ALL_CASES = "access right x page level x key state x guest level x access"
 
 def measure(accesses: int, say: Progress) -> list[Figure]:
     """All figures; `accesses` in the random programs."""
+    linux = fetched("linux")
+    if not linux:
+        say("keys: linux is not fetched, so its boot by keys is left out: labkit fetch linux")
+    say = Steps(plan(accesses, linux=linux), say)
     say("keys: every combination")
     cases, wrong = exhaustive()
     figures = [
@@ -69,10 +77,17 @@ def measure(accesses: int, say: Progress) -> list[Figure]:
         ]
     figures += _random(accesses, say)
     figures += guest_code(accesses, say)
-    if fetched("linux"):
-        return figures + same_end("linux", b"/ # ", say)
-    say("keys: linux is not fetched, so its boot by keys is left out: labkit fetch linux")
-    return figures
+    return figures + same_end("linux", b"/ # ", say) if linux else figures
+
+
+def plan(accesses: int, *, linux: bool) -> list[float]:
+    """The processor's seconds that each step of `measure` took on one machine, in their order."""
+    scripts, rest = divmod(accesses, SCRIPT)
+    return [
+        0.1, *SWEEP_SECONDS, *KEYS_SECONDS, *FILES_SECONDS,
+        *(fixed + accesses * each for fixed, each in RANDOM_SECONDS),
+        *[SCRIPT * GUEST_SECONDS] * scripts, *[rest * GUEST_SECONDS] * bool(rest), *[BOOT_SECONDS] * 2 * linux,
+    ]  # fmt: skip
 
 
 def same_end(guest: str, prompt: bytes, say: Progress) -> list[Figure]:

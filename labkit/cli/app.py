@@ -271,10 +271,14 @@ def bench_timeline(rounds: Rounds = 3, json: options.Json = False) -> int:
 
 @bench.command(name="keys")
 def bench_keys(
-    accesses: Annotated[int, typer.Option(min=1, help="Accesses of each random program.")] = 1_000_000,
+    accesses: Annotated[int, typer.Option(min=1, help="Accesses of each random program, and of random guest code.")] = 1_000_000,
     json: options.Json = False,
 ) -> int:
-    """Lab 2: TLB refills by shadow keys, by purging and by duplicate entries; verdicts; key pressure."""
+    """Lab 2: TLB refills by shadow keys, by purging and by an entry per level; verdicts; more keys than registers.
+
+    Takes ten minutes or so of a processor, most of them for the random accesses; `--accesses 20000` takes one.
+    Each step says on stderr how far it is.
+    """
     from labkit.cli.bench import keys
 
     return keys(accesses=accesses, as_json=json)

@@ -199,7 +199,7 @@ def key_registers(unit: KeyVirtualizer) -> Picture:
     head = f"  {'':3}  {'stands for':<{wide}}  " + " ".join(f"{'>' if g == unit.level else ' '}{g} " for g in LEVELS)
     lines = [f"  {key}  {what:<{wide}}  {' '.join(lets)}" for key, what, lets in rows]
     text = "\n".join([title, head, *lines, "" if rows else "  no shadow key is in use yet"]).rstrip()
-    left, step = 56 + wide * svg.MONO_WIDTH + 16, 44
+    left, step = 56 + wide * svg.MONO_WIDTH + 16, 50
     parts = [svg.text(LEFT, 16, title, bold=True), svg.text(56, 40, "stands for", "dim", small=True)]
     parts.append(svg.rect(left + step * unit.level - 6, 26, step - 4, 18 + ROW * len(rows), edge="guest", wash="guest"))
     parts += [

@@ -174,7 +174,7 @@ def _figure(drawn: CostLines) -> Any:
     plot.add_tools(models.HoverTool(tooltips=words))
     plot.toolbar.logo = None  # a link to another host
     plot.title.text_color = colour["ink"]
-    plot.xaxis.axis_label, plot.yaxis.axis_label = drawn.label, "hidden per million (1: zero)"
+    plot.xaxis.axis_label, plot.yaxis.axis_label = drawn.label, "hidden per million"
     plot.grid.grid_line_color = colour["hair"]
     plot.add_layout(plot.legend[0], "below")  # over the lines it would hide some of them
     plot.legend.orientation, plot.legend.background_fill_color = "horizontal", None
@@ -183,6 +183,7 @@ def _figure(drawn: CostLines) -> Any:
     measured = _ticks(drawn.costs, drawn.axis)
     plot.xaxis.ticker = models.FixedTicker(ticks=measured)
     plot.xaxis.major_label_overrides = {value: _number(value) for value in measured}
+    plot.yaxis.major_label_overrides = {FOOT: "0"}  # a logarithmic axis has none
     for axis in (*plot.xaxis, *plot.yaxis):
         axis.major_label_text_color = axis.axis_label_text_color = colour["dim"]
         axis.axis_line_color = axis.major_tick_line_color = colour["line"]
