@@ -19,7 +19,6 @@ app = typer.Typer(
 )
 bench = typer.Typer(help="Measure labkit beside something else.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(bench, name="bench")
-recordings.add_to(app)
 engine_bench.add_to(bench)
 
 Rounds = Annotated[int, typer.Option(min=1, max=99, help="Repetitions; medians are shown.")]
@@ -49,7 +48,10 @@ def _labkit(
 
 @app.command()
 def doctor(json: options.Json = False) -> int:
-    """Check this machine: versions, the processor's layout, compiled hooks, guests, tools."""
+    """Check whether this machine can run guests.
+
+    Versions, the processor's layout, compiled hooks, guests, tools.
+    """
     from labkit.cli.doctor import doctor as run_doctor
 
     return run_doctor(as_json=json)
@@ -65,7 +67,10 @@ def guests(json: options.Json = False) -> int:
 
 @app.command()
 def fetch(name: Annotated[str, typer.Argument(help="A guest's name; `labkit guests` lists them.")]) -> int:
-    """Obtain a guest through the system's package manager, into the user's cache."""
+    """Obtain a guest through the system's package manager.
+
+    It goes into the user's cache; nothing is installed, and it needs no root.
+    """
     from labkit.cli.fetch import fetch as run_fetch
 
     return run_fetch(name)
@@ -128,6 +133,9 @@ def run(
     return run_guest(request, screen=screen, as_json=json)
 
 
+recordings.add_to(app)  # `labkit --help` lists the commands in this order
+
+
 @app.command()
 def trace(
     source: Annotated[str, typer.Argument(help="A recording, or a guest's name: it runs on the virtual clock.")],
@@ -183,7 +191,10 @@ def trace(
     ] = None,
     json: options.Json = False,
 ) -> int:  # fmt: skip
-    """Trace a run: every instruction and memory reference, or what the parameters leave of them."""
+    """Trace a run: every instruction and memory reference.
+
+    Or what the options leave of them.
+    """
     from labkit.cli.trace import Wanted
     from labkit.cli.trace import trace as run_trace
     from labkit.cli.values import count, size
@@ -209,7 +220,7 @@ def lab(
 
 @bench.command(name="engine")
 def bench_engine(rounds: Rounds = 5, json: options.Json = False) -> int:
-    """Speed beside raw Unicorn on three loops; the cost of an exit and of a checkpoint."""
+    """Speed beside raw Unicorn; cost of an exit and a checkpoint."""
     from labkit.cli.bench import engine
 
     return engine(rounds=rounds, as_json=json)
@@ -223,7 +234,7 @@ def bench_boot(
     ] = False,
     json: options.Json = False,
 ) -> int:
-    """A whole Linux boot beside QEMU's translator: time and peak memory."""
+    """A Linux boot beside QEMU's translator: time, peak memory."""
     from labkit.cli.bench import boot
 
     return boot(rounds=rounds, as_json=json, firmware_path=firmware_path)
@@ -235,7 +246,10 @@ def bench_attacks(
     seed: Annotated[int, typer.Option(help="Another seed gives other attacks.")] = 1,
     json: options.Json = False,
 ) -> int:
-    """Lab 1: attacks on the monitor in every mode and strategy, and with each safeguard left out."""
+    """Lab 1: attacks on the monitor in every mode and strategy.
+
+    And with each safeguard left out.
+    """
     from labkit.cli.bench import attacks
 
     return attacks(accesses=accesses, seed=seed, as_json=json)
@@ -255,7 +269,10 @@ def bench_thread_local(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Where the episodes go, as JSON.")] = None,
     json: options.Json = False,
 ) -> int:
-    """Lab 1: accesses of real programs that truncated segments would make fault, by strategy."""
+    """Lab 1: faults of real programs by truncated segments.
+
+    How many accesses of a Linux boot's programs the segments would make fault, by strategy.
+    """
     from labkit.cli.bench import thread_local
 
     return thread_local(trace=trace, output=output, as_json=json)
@@ -263,7 +280,7 @@ def bench_thread_local(
 
 @bench.command(name="timeline")
 def bench_timeline(rounds: Rounds = 3, json: options.Json = False) -> int:
-    """Looking back on a Linux boot: checkpoints, seeks, steps, who wrote this."""
+    """Looking back on a Linux boot: seeks, steps, who wrote this."""
     from labkit.cli.bench import timeline
 
     return timeline(rounds=rounds, as_json=json)
@@ -271,10 +288,15 @@ def bench_timeline(rounds: Rounds = 3, json: options.Json = False) -> int:
 
 @bench.command(name="keys")
 def bench_keys(
-    accesses: Annotated[int, typer.Option(min=1, help="Accesses of each random program, and of random guest code.")] = 1_000_000,
+    accesses: Annotated[
+        int, typer.Option(min=1, help="Accesses of each random program, and of random guest code.")
+    ] = 1_000_000,
     json: options.Json = False,
 ) -> int:
-    """Lab 2: TLB refills by shadow keys, by purging and by an entry per level; verdicts; more keys than registers.
+    """Lab 2: what a change of level costs, and are verdicts right?
+
+    TLB refills by shadow keys, by purging and by an entry per level; every combination and random accesses against
+    the architecture's rules; more keys than registers; Linux booted by keyed paging and by paging.
 
     Takes ten minutes or so of a processor, most of them for the random accesses; `--accesses 20000` takes one.
     Each step says on stderr how far it is.
@@ -286,7 +308,10 @@ def bench_keys(
 
 @bench.command(name="trace")
 def bench_trace(rounds: Rounds = 3, json: options.Json = False) -> int:
-    """Every instruction and reference of a Linux boot, beside Python hooks and QEMU's instruction log."""
+    """A traced Linux boot beside Python hooks and QEMU's log.
+
+    Every instruction and reference of it.
+    """
     from labkit.cli.bench import trace
 
     return trace(rounds=rounds, as_json=json)
@@ -294,7 +319,10 @@ def bench_trace(rounds: Rounds = 3, json: options.Json = False) -> int:
 
 @bench.command(name="record")
 def bench_record(rounds: Rounds = 3, json: options.Json = False) -> int:
-    """Record a live boot: what recording costs, bytes of log per 1000 instructions, QEMU's log of the same boot."""
+    """Record a live boot: what recording costs, beside QEMU's.
+
+    And the bytes of log per 1000 instructions.
+    """
     from labkit.cli.bench import record
 
     return record(rounds=rounds, as_json=json)
@@ -305,7 +333,10 @@ def bench_ui(
     presses: Annotated[int, typer.Option(min=2, help="Key presses that are measured.")] = 60,
     json: options.Json = False,
 ) -> int:
-    """Key press to changed page in the debugger, beside a plain ipywidgets update in a stock JupyterLab."""
+    """Key press to changed page in the debugger.
+
+    Beside a plain ipywidgets update in a stock JupyterLab.
+    """
     from labkit.cli.bench import ui
 
     return ui(presses=presses, as_json=json)
@@ -318,7 +349,10 @@ def bench_notebook(
     rounds: Annotated[int, typer.Option(min=1, max=99, help="Repetitions; the worst is shown.")] = 1,
     json: options.Json = False,
 ) -> int:
-    """A notebook opened and all of it run in JupyterLab: seconds, and the memory of server and kernel."""
+    """A notebook opened and all run in JupyterLab: time, memory.
+
+    Seconds, and the memory of server and kernel.
+    """
     from labkit.cli.bench import notebook
 
     return notebook(path, cores=cores, rounds=rounds, as_json=json)

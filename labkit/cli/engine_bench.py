@@ -26,7 +26,10 @@ def _lockstep(
     append: Annotated[str, typer.Option(metavar="STR", help="Added to the kernel's command line.")] = "",
     json: options.Json = False,
 ) -> int:  # fmt: skip
-    """Both engines in lockstep: registers and RAM are compared at the same points; the first difference is located."""
+    """Both engines in lockstep: are registers and RAM the same?
+
+    They are compared at the same points; the first difference is located.
+    """
     from labkit.bench.lockstep import Plan
     from labkit.cli.lockstep import lockstep
     from labkit.cli.values import count, keystrokes, size
@@ -42,7 +45,10 @@ def _bt(
     rounds: Annotated[int, typer.Option(min=1, max=99, help="Repetitions; medians are shown.")] = 3,
     json: options.Json = False,
 ) -> int:
-    """Binary translation beside hardware assistance: a Linux boot, find /sys, a loop in kernel code."""
+    """Binary translation beside hardware assistance.
+
+    On a Linux boot, find /sys, and a loop in kernel code.
+    """
     from labkit.bench.translator import measure
     from labkit.cli.bench import _report as report
     from labkit.cli.errors import complain

@@ -39,7 +39,9 @@ def record(
     clock: Annotated[str, typer.Option(hidden=True)] = "live",
     json: options.Json = False,
 ) -> int:
-    """Run a guest on the live clock and record it: whatever came from outside, with its exact point.
+    """Run a guest on the live clock and record it.
+
+    The recording holds whatever came from outside, with its exact point.
 
     At a terminal, with no end asked for, what is typed goes to the guest's console; Ctrl-C ends the recording.
     Exits as `labkit run` does.
@@ -74,7 +76,9 @@ def replay(
     limit: options.Limit = None,
     json: options.Json = False,
 ) -> int:
-    """Replay a recording on a second machine; its console goes to stdout.
+    """Replay a recording on a second machine.
+
+    Its console goes to stdout.
 
     Exits with 0 when it went as recorded; with 1 at the first difference (told on stderr), or where there is
     nothing to `--verify` with; with 2 for a file that cannot be replayed.

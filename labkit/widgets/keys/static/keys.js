@@ -51,13 +51,14 @@ function render({ model, el }) {
   const lost = lostLine(), kernel = listening(model, lost);
   const keys = h("ul", { class: "keys", hidden: "", "aria-label": "all keys" },
     ...KEYS.map(([key, what]) => h("li", null, h("span", null, h("kbd", null, key)), h("span", null, what))));
+  const heading = (name) => h("th", { scope: "col", title: name === "p d a" ? "present, dirty, accessed" : null }, name);
   const rows = h("tbody"), more = h("p", { class: "s" });
   const table = h("table", { class: "m tl", "aria-label": "virtual and shadow entries" },
     h("thead", null,
       h("tr", { class: "who" }, h("th", { colspan: 6, scope: "colgroup" }, h("b", { class: "guest" }, "Virtual TLB"), " what the guest set"),
         h("th", { class: "mid", "aria-hidden": "true" }), h("th", { colspan: 4, scope: "colgroup" }, h("b", { class: "monitor" }, "Shadow TLB"), " ", h("b", { class: "monitor" }, "+"), " permits too much now")),
-      h("tr", null, ...["page", "address", "rights", "level", "key", "p d a"].map((name) => h("th", { scope: "col" }, name)), h("th", { class: "mid", "aria-hidden": "true" }),
-        ...["r w x", "level", "shadow key", "p d a"].map((name) => h("th", { scope: "col" }, name)))),
+      h("tr", null, ...["page", "address", "rights", "level", "key", "p d a"].map(heading), h("th", { class: "mid", "aria-hidden": "true" }),
+        ...["r w x", "level", "shadow key", "p d a"].map(heading))),
     rows);
   const why = h("p", { class: "why", role: "status", "aria-live": "polite" });
   const rightsTitle = h("span", { class: "s" }), rights = h("tbody");
