@@ -50,7 +50,7 @@ ALL_CASES = "access right x page level x key state x guest level x access"
 
 def measure(accesses: int, say: Progress) -> list[Figure]:
     """All figures; `accesses` in the random programs."""
-    linux = fetched("linux")
+    linux = fetched("linux") is not None
     if not linux:
         say("keys: linux is not fetched, so its boot by keys is left out: labkit fetch linux")
     say = Steps(plan(accesses, linux=linux), say)
