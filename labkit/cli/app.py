@@ -144,10 +144,18 @@ def trace(
         str, typer.Option("--format", metavar="FORMAT", help="parquet, text or champsim.")
     ] = "parquet",
     what: Annotated[
-        str, typer.Option(help="Of instructions, branches, memory, values, events, spaces, with commas.")
+        str,
+        typer.Option(
+            help="Of instructions, bytes, branches, memory, values, linear, registers, walks, events, spaces, with "
+            "commas."
+        ),
     ] = "instructions,values,events,spaces",
     window: Annotated[
         list[str] | None, typer.Option(metavar="A:B", help="Only these execution points; may be repeated.")
+    ] = None,
+    times: Annotated[
+        list[str] | None,
+        typer.Option("--time", metavar="A:B", help="Only this guest time, in seconds: 1.5:2, or 20ms+500us."),
     ] = None,
     events: Annotated[
         list[str] | None, typer.Option(metavar="A:B", help="From event number A to before B.")
@@ -201,7 +209,7 @@ def trace(
 
     wanted = Wanted(
         source, out, kind, size(memory), append, until_text, None if limit is None else count(limit),
-        window or [], events or [], hit or [], start_at, stop_at, what, cpl or [], code or [],
+        window or [], times or [], events or [], hit or [], start_at, stop_at, what, cpl or [], code or [],
         code_physical or [], data or [], space or [], every, period, jobs, scheduler,
     )  # fmt: skip
     return run_trace(wanted, as_json=json)

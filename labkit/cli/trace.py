@@ -33,6 +33,7 @@ class Wanted:
     until_text: str | None
     limit: int | None
     windows: list[str]
+    times: list[str]
     events: list[str]
     hits: list[str]
     start_at: str | None
@@ -78,7 +79,7 @@ def _closing_line(told: dict[str, Any]) -> str:
 
 
 def _parameters(wanted: Wanted) -> "ExpansionParameters":
-    from labkit.vm.replay.expansion_parameters import ExpansionParameters, parse_hits, parse_range
+    from labkit.vm.replay.expansion_parameters import ExpansionParameters, parse_hits, parse_range, parse_time
 
     def ranges(texts: list[str]) -> tuple[tuple[int, int], ...]:
         return tuple(parse_range(text) for text in texts)
@@ -91,7 +92,8 @@ def _parameters(wanted: Wanted) -> "ExpansionParameters":
     if wanted.limit is not None:
         windows = windows or ((0, wanted.limit),)
     return ExpansionParameters(
-        windows=windows, events=ranges(wanted.events), hits=tuple(map(parse_hits, wanted.hits)),
+        windows=windows, times=tuple(map(parse_time, wanted.times)),
+        events=ranges(wanted.events), hits=tuple(map(parse_hits, wanted.hits)),
         start_at=place(wanted.start_at), stop_at=place(wanted.stop_at),
         what=frozenset(word.strip() for word in wanted.what.split(",")), privilege=frozenset(wanted.privilege),
         code=ranges(wanted.code), code_physical=ranges(wanted.code_physical), data=ranges(wanted.data),
@@ -168,19 +170,14 @@ class _Made:
 def _parts(
     wanted: Wanted, recipe: Any, source: Any, found: Any, parameters: Any, tell: Callable[[int], None]
 ) -> Iterator[Any]:
-    from labkit.vm.replay.trace_parts import PART, expand_parts, in_parallel
-    from labkit.vm.replay.trace_spans import Window
-    from labkit.vm.replay.trace_states import run_through
+    from labkit.vm.replay.trace_parts import bounded, expand_parts, in_parallel
 
     if not found:
         return
     if wanted.jobs == 1 and wanted.scheduler is None:
         yield from expand_parts(source, found, parameters, tell)
         return
-    states = None
-    if found[-1].end > 1 << 59:  # where the run ends must be known before it can be cut
-        states = run_through(source, 1 << 59, PART)
-        found = [*found[:-1], Window(found[-1].start, states.end)]
+    found, states = bounded(source, found)
     jobs, scheduler = wanted.jobs, wanted.scheduler
     for part in in_parallel(recipe, found, parameters, jobs=jobs, scheduler=scheduler, states=states):
         yield part

@@ -86,7 +86,7 @@ class Samples:
 
     def _places(self, parameters: ExpansionParameters) -> tuple[list[Window], bool]:
         whole = Window(0, self.end)
-        if parameters.events or parameters.start_at is not None or parameters.anywhere:
+        if parameters.times or parameters.events or parameters.start_at is not None or parameters.anywhere:
             return [whole], not parameters.anywhere
         found = [Window(a, min(b, self.end)) for a, b in parameters.windows if a < self.end]
         if parameters.hits:
@@ -147,7 +147,7 @@ def take(
                 tell(clock, end)
         if window.start > here:
             spent, ran = spent + time.perf_counter() - start, ran + window.start - here
-        batches += full_trace(source, [window], values=True, linear=True, registers=True, walks=True)
+        batches += full_trace(source, [window], values=True, linear=True, registers=True, walks=True, code=True)
     rate = ran / spent if ran > STEP else DEFAULT_RATE if more is None else more.rate
     return Samples(tuple(batches), end, rate)
 

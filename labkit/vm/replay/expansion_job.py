@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -12,9 +12,16 @@ from labkit.vm.replay.expansion_parameters import ExpansionParameters, TraceErro
 from labkit.vm.replay.trace_batch import Batch
 from labkit.vm.replay.trace_caches import Caches
 from labkit.vm.replay.trace_expand import expand_windows
-from labkit.vm.replay.trace_parts import Recipe, RecordingRecipe, expand_parts
+from labkit.vm.replay.trace_parts import (
+    PART,
+    Part,
+    Recipe,
+    RecordingRecipe,
+    bounded,
+    expand_parts,
+    in_parallel,
+)
 from labkit.vm.replay.trace_source import Source
-from labkit.vm.replay.trace_spans import Window
 from labkit.vm.replay.trace_text import champsim, text
 from labkit.vm.replay.trace_windows import windows
 
@@ -93,9 +100,12 @@ class Expanded:
 
 
 def expansion(
-    recipe: Recipe, parameters: ExpansionParameters, form: str, out: str
+    recipe: Recipe, parameters: ExpansionParameters, form: str, out: str, *, jobs: int = 1, scheduler: str = ""
 ) -> Callable[[Tell], Expanded]:
-    """The work of a `Job`: `form` is parquet, text, champsim, or caches for the cache simulator (no file)."""
+    """The work of a `Job`: `form` is parquet, text, champsim, or caches for the cache simulator (no file).
+
+    Parquet is made by `jobs` workers, here or of the Dask `scheduler` at an address.
+    """
 
     def work(tell: Tell) -> Expanded:
         start = time.perf_counter()
@@ -107,10 +117,18 @@ def expansion(
         wanted = windows(source, parameters)
         if not wanted:
             raise TraceError("there is nothing at that place of the run")
-        _approach(source, wanted[0].start, wanted[-1].end, tell)
-        if form == "parquet":
-            made = _parquet(recipe, source, wanted, parameters, Path(out), tell)
+        if form == "parquet" and (jobs > 1 or scheduler):
+            wanted, states = bounded(source, wanted)
+            parts = in_parallel(
+                recipe, wanted, parameters, jobs=jobs, scheduler=scheduler or None, states=states
+            )
+            made = _parquet(recipe, _told(parts, wanted[-1].end, tell), parameters, Path(out))
+        elif form == "parquet":
+            _approach(source, wanted[0].start, wanted[-1].end, tell)
+            parts = expand_parts(source, wanted, parameters, lambda clock: tell(clock, wanted[-1].end))
+            made = _parquet(recipe, parts, parameters, Path(out))
         else:
+            _approach(source, wanted[0].start, wanted[-1].end, tell)
             made = _stream(expand_windows(source, wanted, parameters), form, Path(out), wanted[-1].end, tell)
         count, rows, size, said = made
         return Expanded(count, rows, size, time.perf_counter() - start, "" if said else out, said)
@@ -128,12 +146,16 @@ def _approach(source: Source, start: int, end: int, tell: Tell) -> None:
 Made = tuple[int, dict[str, int], int, str]
 
 
-def _parquet(
-    recipe: Recipe, source: Source, wanted: list[Window], parameters: ExpansionParameters, out: Path, tell: Tell
-) -> Made:
+def _told(parts: Iterable[Part], end: int, tell: Tell) -> Iterator[Part]:
+    for part in parts:
+        yield part
+        tell((part.number + 1) * PART, end)
+
+
+def _parquet(recipe: Recipe, parts: Iterable[Part], parameters: ExpansionParameters, out: Path) -> Made:
     count = size = 0
     rows: dict[str, int] = {}
-    for part in expand_parts(source, wanted, parameters, lambda clock: tell(clock, wanted[-1].end)):
+    for part in parts:
         size += trace_file.write_part(out, part.number, part.files)
         count += part.instructions
         for name, more in part.rows.items():

@@ -1,8 +1,9 @@
 """Expansion parameters: which part of a run's trace is wanted.
 
-    where       windows of execution points, of event numbers, around the Nth hits of an address; triggers
-    what        instructions, branches only, memory references, their values and linear addresses, registers,
-                walks of the page tables, events, address spaces
+    where       windows of execution points, of guest time, of event numbers, around the Nth hits of an address;
+                triggers
+    what        instructions, their bytes, branches only, memory references, their values and linear addresses,
+                registers, walks of the page tables, events, address spaces
     whom        privilege levels, ranges of code (linear or physical), of data (physical), address spaces
     how dense   one point in N, or the first so many points of each period
 
@@ -16,12 +17,13 @@ import numpy as np
 from labkit.vm.replay.errors import TimelineError
 from labkit.vm.replay.trace_batch import KIND_BRANCH, Batch, Column
 
-__all__ = ["EVERYTHING", "WHAT", "ExpansionParameters", "Hits", "TraceError", "parse_hits", "parse_range"]
+__all__ = ["EVERYTHING", "WHAT", "ExpansionParameters", "Hits", "TraceError", "parse_hits", "parse_range", "parse_time"]
 
-WHAT = ("instructions", "branches", "memory", "values", "linear", "registers", "walks", "events", "spaces")
+WHAT = ("instructions", "bytes", "branches", "memory", "values", "linear", "registers", "walks", "events", "spaces")
 """`branches` leaves only control transfers; `values` and `linear` (addresses) mean memory too; `walks` are those of
 the page tables."""
 Range = tuple[int, int]
+UNITS = {"ns": 1, "us": 1000, "ms": 10**6, "s": 10**9}
 
 
 class TraceError(TimelineError):
@@ -41,12 +43,13 @@ class Hits:
 class ExpansionParameters:
     """See the module. Ranges exclude their end; an empty tuple means no restriction.
 
-    `windows` are clocks, `events` numbers of events in the order in which they happened (from the first
-    event's clock to the last one's), `start_at` and `stop_at` linear addresses: rows from an instruction at
-    the one up to, and without, the next at the other. Several places add up. Raises `TraceError`.
+    `windows` are clocks, `times` guest time in nanoseconds, `events` numbers of events in the order in which they
+    happened (from the first event's clock to the last one's), `start_at` and `stop_at` linear addresses: rows from
+    an instruction at the one up to, and without, the next at the other. Several places add up. Raises `TraceError`.
     """
 
     windows: tuple[Range, ...] = ()
+    times: tuple[Range, ...] = ()
     events: tuple[Range, ...] = ()
     hits: tuple[Hits, ...] = ()
     start_at: int | None = None
@@ -64,7 +67,7 @@ class ExpansionParameters:
     def __post_init__(self) -> None:
         if unknown := sorted(self.what - set(WHAT)):
             raise TraceError(f"what: {unknown[0]!r} is not known; there are {', '.join(WHAT)}")
-        for name in ("windows", "events", "code", "code_physical", "data"):
+        for name in ("windows", "times", "events", "code", "code_physical", "data"):
             for first, end in getattr(self, name):
                 if not 0 <= first < end:
                     raise TraceError(f"{name}: {first}..{end} is empty; give a start and a later end")
@@ -82,7 +85,7 @@ class ExpansionParameters:
     @property
     def anywhere(self) -> bool:
         """Is the whole run wanted?"""
-        return not (self.windows or self.events or self.hits or self.start_at is not None)
+        return not (self.windows or self.times or self.events or self.hits or self.start_at is not None)
 
     @property
     def references(self) -> bool:
@@ -156,6 +159,25 @@ def parse_range(text: str) -> Range:
             end = _number(second)
             return start, start + end if sign == "+" else end
     raise TraceError(f"{text!r} is no range: write START:END or START+LENGTH")
+
+
+def parse_time(text: str) -> Range:
+    """`A:B` or `A+LENGTH` in seconds, or with a unit: 1.5:2, 20ms+500us; in nanoseconds. Raises `TraceError`."""
+    for sign in (":", "+"):
+        first, found, second = text.partition(sign)
+        if found:
+            start, end = _nanoseconds(first) if first.strip() else 0, _nanoseconds(second)
+            return start, start + end if sign == "+" else end
+    raise TraceError(f"{text!r} is no range of time: write 1.5:2 (seconds), or 20ms+500us")
+
+
+def _nanoseconds(text: str) -> int:
+    text = text.strip()
+    unit = next((unit for unit in UNITS if text.endswith(unit)), "")
+    try:
+        return round(float(text.removesuffix(unit)) * UNITS.get(unit, 10**9))
+    except (ValueError, OverflowError):
+        raise TraceError(f"{text!r} is no time: write 1.5, 1.5s, 20ms, 500us or 80ns") from None
 
 
 def parse_hits(text: str) -> Hits:

@@ -11,13 +11,15 @@ __all__ = ["as_command", "as_python"]
 
 FORMATS = ("parquet", "text", "champsim")
 RANGES = {
-    "windows": "--window", "events": "--events", "code": "--code", "code_physical": "--code-physical",
-    "data": "--data",
+    "windows": "--window", "times": "--time", "events": "--events", "code": "--code",
+    "code_physical": "--code-physical", "data": "--data",
 }  # fmt: skip
 PLACES = frozenset(("code", "code_physical", "data"))
 
 
 def _range(name: str, pair: tuple[int, int]) -> str:
+    if name == "times":
+        return f"{pair[0]}ns:{pair[1]}ns"
     return f"{pair[0]:#x}:{pair[1]:#x}" if name in PLACES else f"{pair[0]}:{pair[1]}"
 
 
@@ -47,7 +49,10 @@ def _options(p: ExpansionParameters) -> Iterator[str]:
         yield from ("--period", f"{p.length}/{p.period}")
 
 
-def as_command(recipe: Recipe, parameters: ExpansionParameters, out: str, form: str = "parquet") -> str:
+def as_command(
+    recipe: Recipe, parameters: ExpansionParameters, out: str, form: str = "parquet", *, jobs: int = 1,
+    scheduler: str = "",
+) -> str:  # fmt: skip
     """The command line, ready to be pasted into a shell. Raises `ValueError` for a format that it has not."""
     if form not in FORMATS:
         raise ValueError(f"labkit trace writes {', '.join(FORMATS)}, not {form}")
@@ -61,7 +66,9 @@ def as_command(recipe: Recipe, parameters: ExpansionParameters, out: str, form: 
             words += ["--until-text", recipe.until.decode("utf-8", "surrogateescape")]
     if form != "parquet":
         words += ["--format", form]
-    return shlex.join([*words, *_options(parameters), "-o", out])
+    shared = ["--jobs", str(jobs)] if jobs > 1 else []
+    shared += ["--scheduler", scheduler] if scheduler else []
+    return shlex.join([*words, *_options(parameters), *(shared if form == "parquet" else ()), "-o", out])
 
 
 def _value(name: str, value: object) -> str:

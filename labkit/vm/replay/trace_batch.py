@@ -61,6 +61,8 @@ class Batch:
     """u32: index of the first instruction of each block that ran; None where not all of the stretch is there."""
     walks: Column | None = None
     """u64, rows of (point, linear page, physical page | rights or fault, 0 read 1 write 2 fetch)."""
+    code: Column | None = None
+    """u64, two for each instruction: its bytes, the first one lowest; None where not asked for."""
 
     def __len__(self) -> int:
         return len(self.linear)
@@ -119,6 +121,7 @@ class Batch:
             at if self.kept is None else self.kept[at], self.rows,
             None if self.target is None else self.target[mask],
             None if self.registers is None else self.registers[at], None, self.walks,
+            None if self.code is None else self.code[at],
         )  # fmt: skip
 
     def with_walks(self, walks: Column) -> "Batch":

@@ -8,6 +8,7 @@ from labkit.vm.machine.probes import trace_columns as words
 from labkit.vm.machine.trace import NUMBERS, POOL, Capture, KnownBlocks, Pool
 from labkit.vm.monitor.events import Row
 from labkit.vm.replay.trace_batch import Batch, Column
+from labkit.vm.replay.trace_code import code_of
 
 __all__ = ["Columns"]
 
@@ -16,8 +17,8 @@ __all__ = ["Columns"]
 class Columns:
     """Makes batches of captures, in order: of all instructions, or of `branches` alone, without references."""
 
-    def __init__(self, *, branches: bool = False) -> None:
-        self._branches = branches
+    def __init__(self, *, branches: bool = False, code: bool = False) -> None:
+        self._branches, self._code = branches, code
         self._blocks: KnownBlocks | None = None
         self._learned = 0
         self._words = np.zeros(words.WORDS, np.uint64)
@@ -80,6 +81,7 @@ class Columns:
             None if capture.linear is None else _without(capture.linear, lost),
             None if capture.registers is None else _registers(capture, starts[:passes], count),
             starts[:passes] if kept is None else None,
+            code=code_of(capture, linear[:count], size[:count], starts[:passes]) if self._code else None,
         )  # fmt: skip
         return made if capture.walks is None else made.with_walks(_walks(capture, made, starts[:passes], lost))
 

@@ -30,11 +30,11 @@ def expand_windows(
 ) -> Generator[Batch]:
     """The same with the windows already found; `turns` as in `full_trace`."""
     what, memory = parameters.what, parameters.references
-    alone = "branches" in what and not memory and "registers" not in what
+    alone = "branches" in what and not memory and not what & {"registers", "bytes"}
     captured = full_trace(
         source, spans(wanted), memory=memory, values="values" in what, branches=alone, linear="linear" in what,
         registers="registers" in what, walks="walks" in what, turns=turns,
-        events="events" in what,
+        events="events" in what, code="bytes" in what,
     )  # fmt: skip
     for batch in captured:
         shown = project(batch, wanted, parameters)

@@ -5,6 +5,7 @@
     OUT.parquet/branches/...             point, linear, cpl
     OUT.parquet/memory/...               point, physical uint32, access uint8, value uint64, linear uint32
     OUT.parquet/registers/...            point, eax ecx edx ebx esp ebp esi edi uint32
+    OUT.parquet/bytes/...                part, point, linear, physical, code binary
     OUT.parquet/walks/...                point, linear, physical, rights uint16, fault bool, access
     OUT.parquet/events/...               point, eip, kind, number, value, linear, note
     OUT.parquet/spaces/...               point, cr3 uint32
@@ -15,10 +16,15 @@ same `part` ran: `count` instructions that follow each other in memory and in ti
 on, at one privilege level and on one page. A row of `memory` is an access by the instruction at `point`: `access`
 is its bytes, with 80h for a store.
 
-`registers` are those before the instruction. A row of `walks` is a walk of the page tables that the guest's TLB
-did not spare it, by the instruction at `point`: `rights` are 1 read, 2 write, 4 execute (now), 8 large page,
-16 user, 32 writable, 64 dirty, or the page fault's error code. `events` carry what labkit.vm.monitor.events.Event
-says. A table is read as one: pandas.read_parquet("OUT.parquet/runs").
+`registers` are those before the instruction. A row of `bytes` says what the instruction at a physical address is,
+from `point` on: there is one where the part first runs it, and where it has become another.
+
+A row of `walks` is a walk of the page tables that the guest's TLB did not spare it, by the instruction at `point`:
+`rights` are 1 read, 2 write, 4 execute (now), 8 large page, 16 user, 32 writable, 64 dirty, or the page fault's error
+code.
+
+`events` carry what labkit.vm.monitor.events.Event says. A table is read as one:
+pandas.read_parquet("OUT.parquet/runs").
 
 Tables of nothing but numbers are written by parquet_file.py, the others by pyarrow. A table without rows has no
 files. Version 2 had left out values that were the same as before.
@@ -47,7 +53,7 @@ LEVEL = 1
 """Of zstd."""
 MOST_ROWS = 4096
 """Rows for a byte of a file, at most."""
-MEMBERS = ("trace.json", "runs", "codes", "branches", "memory", "registers", "walks", "events", "spaces")
+MEMBERS = ("trace.json", "runs", "codes", "branches", "memory", "registers", "bytes", "walks", "events", "spaces")
 
 
 def arrow() -> tuple[Any, Any]:

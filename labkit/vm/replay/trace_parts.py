@@ -26,11 +26,13 @@ from labkit.vm.replay.trace_expand import expand_windows
 from labkit.vm.replay.trace_file import PartWriter
 from labkit.vm.replay.trace_source import Replayed, Rerun, Source
 from labkit.vm.replay.trace_spans import Window
-from labkit.vm.replay.trace_states import State, States, resume
+from labkit.vm.replay.trace_states import State, States, resume, run_through
 
-__all__ = ["PART", "GuestRecipe", "Part", "Recipe", "RecordingRecipe", "cut", "expand_parts", "in_parallel"]
+__all__ = ["PART", "GuestRecipe", "Part", "Recipe", "RecordingRecipe", "bounded", "cut", "expand_parts", "in_parallel"]
 
 PART = 1 << 23
+FOREVER = 1 << 59
+"""No run is as long."""
 ENCODED_LATER = 2
 """Batches that may wait for the encoder."""
 TRACED, BRANCHES_ONLY = 3.3, 1.3
@@ -135,6 +137,17 @@ class _Here(Executor):
         return done
 
 
+def bounded(source: Source, wanted: Sequence[Window]) -> tuple[list[Window], States | None]:
+    """The windows, the last one up to the run's own end, which must be known before it can be cut.
+
+    With them the states of the run, where it had to be gone through for that.
+    """
+    if wanted[-1].end <= FOREVER:
+        return list(wanted), None
+    states = run_through(source, FOREVER, PART)
+    return [*wanted[:-1], Window(wanted[-1].start, states.end)], states
+
+
 def cut(wanted: Sequence[Window], jobs: int, cost: float) -> list[list[Window]]:
     """Windows for each of `jobs` workers that will be done at the same time, cut at parts' ends.
 
@@ -179,7 +192,7 @@ def in_parallel(
     else:
         whole = Window(wanted[0].start, wanted[-1].end)
         pieces = _between(wanted, [whole.start, *states.edges(whole, jobs, cost), whole.end])
-    bare = replace(parameters, windows=(), events=(), hits=(), start_at=None, stop_at=None)
+    bare = replace(parameters, windows=(), times=(), events=(), hits=(), start_at=None, stop_at=None)
     cluster, client = _client(len(pieces), scheduler)
     try:
         workers = sorted(client.nthreads())

@@ -148,7 +148,7 @@ def _in_turns(
 
 def full_trace(
     source: Source, parts: Sequence[Window], *, memory: bool = True, values: bool = True, branches: bool = False,
-    turns: bool = False, events: bool = True, **more: bool,
+    turns: bool = False, events: bool = True, code: bool = False, **more: bool,
 ) -> Iterator[Batch]:  # fmt: skip
     """Every instruction of some stretches of a run, in batches; of `branches` alone if so wanted.
 
@@ -159,7 +159,7 @@ def full_trace(
     for part in parts:
         source.goto(part.start)
         tracer = Tracer(source.machine.processor, memory=memory, values=values, **more)
-        made = made or Columns(branches=branches)
+        made = made or Columns(branches=branches, code=code)
         if turns:
             captures = _in_turns(source, tracer, part, events=events)
         else:

@@ -8,6 +8,7 @@ from labkit.vm.machine.probes import trace_tables as words
 from labkit.vm.machine.probes.walk import WALK_FAULT
 from labkit.vm.replay.parquet_file import Constant
 from labkit.vm.replay.trace_batch import KIND_BRANCH, Batch, Column
+from labkit.vm.replay.trace_code import Changes
 
 __all__ = ["Table", "Tables"]
 
@@ -24,6 +25,7 @@ class Tables:
     def __init__(self, what: frozenset[str], part: int = 0) -> None:
         self._what, self._part = what, part
         self._words = np.zeros(words.WORDS, np.uint64)
+        self._changes = Changes()
         self._bits = FIRST_TABLE
         self._table = np.zeros(1 << self._bits, np.uint32)
         self._keys = np.empty((1 << self._bits, 2), np.uint64)
@@ -42,6 +44,8 @@ class Tables:
             found["registers"] = {"point": batch.point.astype(np.int64)} | {
                 name: batch.registers[:, i] for i, name in enumerate(REGISTERS)
             }
+        if "bytes" in what and batch.code is not None:
+            found["bytes"] = self._code(batch, batch.code)
         if "walks" in what and batch.walks is not None:
             found["walks"] = _walks(batch.walks)
         if "events" in what:
@@ -106,6 +110,17 @@ class Tables:
         w[words.TABLE], w[words.TABLE_SHIFT] = self._table.ctypes.data, 64 - self._bits
         w[words.KEYS], w[words.MOST] = self._keys.ctypes.data, (1 << self._bits) * 3 // 4
         words.widen(w.ctypes.data)
+
+    def _code(self, batch: Batch, code: Column) -> Table:
+        at = self._changes.rows(batch.physical, code)
+        raw, size = code[at].astype("<u8").tobytes(), batch.size[at].tolist()
+        return {
+            "part": np.full(len(at), self._part, np.int32),
+            "point": batch.point[at].astype(np.int64),
+            "linear": batch.linear[at],
+            "physical": batch.physical[at],
+            "code": np.array([*(raw[16 * i : 16 * i + n] for i, n in enumerate(size)), None], object)[:-1],
+        }
 
     def _memory(self, batch: Batch, kept: Column | None) -> Table:
         w, refs = self._words, len(batch.address)

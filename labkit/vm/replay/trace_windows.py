@@ -1,6 +1,7 @@
-"""Where an expansion looks: windows of clocks, found from event numbers, hits and triggers by a first pass."""
+"""Where an expansion looks: windows of clocks, found from times, event numbers, hits and triggers by a first pass."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from labkit.vm.replay.trace_batch import Column
 from labkit.vm.replay.trace_run import full_trace
 from labkit.vm.replay.trace_source import Source
 from labkit.vm.replay.trace_spans import Window, merged
+from labkit.vm.replay.trace_times import clock_at, corners_of_log, corners_of_run
 
 __all__ = ["windows"]
 
@@ -21,7 +23,12 @@ def windows(source: Source, parameters: ExpansionParameters) -> list[Window]:
     if parameters.anywhere:
         return [Window(first, end)]
     found = [Window(max(a, first), min(b, end)) for a, b in parameters.windows]
-    if parameters.events or parameters.hits or parameters.start_at is not None:
+    log = getattr(source.machine.pace, "recording", None)
+    if parameters.times and log is not None:
+        corners = corners_of_log(log.entries)
+        found += [Window(clock_at(corners, a), min(clock_at(corners, b), end)) for a, b in parameters.times]
+        parameters = replace(parameters, times=())
+    if parameters.times or parameters.events or parameters.hits or parameters.start_at is not None:
         found += _looked_up(source, parameters, Window(first, end))
     return merged([window for window in found if window.start < window.end])
 
@@ -31,9 +38,10 @@ def _looked_up(source: Source, parameters: ExpansionParameters, whole: Window) -
     clocks: list[int] = []
     seen = [0] * len(parameters.hits)
     opened: int | None = None
-    last = whole.start
+    last, corners = whole.start, corners_of_run(())
     for batch in full_trace(source, [whole], memory=False, values=False):
         clocks.extend(row[0] for row in batch.rows)
+        corners = corners_of_run(batch.rows, corners)
         last = batch.end
         for k, hit in enumerate(parameters.hits):
             at = np.flatnonzero(batch.linear == hit.address)
@@ -49,6 +57,8 @@ def _looked_up(source: Source, parameters: ExpansionParameters, whole: Window) -
                 opened = None
     if opened is not None:
         yield Window(opened, last)
+    for first, end in parameters.times:
+        yield Window(clock_at(corners, first), min(clock_at(corners, end), last))
     for first, end in parameters.events:
         inside = clocks[first:end]
         if inside:

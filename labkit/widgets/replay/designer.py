@@ -113,7 +113,10 @@ class Designer:
         """The same as a command line; empty for what `labkit trace` does not do."""
         if self.form.form == "caches":
             return ""
-        return as_command(self.recipe, self.form.parameters, self.form.out, self.form.form)
+        return as_command(
+            self.recipe, self.form.parameters, self.form.out, self.form.form,
+            jobs=self.form.jobs, scheduler=self.form.scheduler,
+        )  # fmt: skip
 
     @property
     def python(self) -> str:
@@ -134,7 +137,11 @@ class Designer:
             raise CommandError(next(iter(self.form.errors.values())))
         if self.job is not None and self.job.state == "running":
             raise CommandError("an expansion is running: cancel it first")
-        self.job = Job(expansion(self.recipe, self.form.parameters, self.form.form, self.form.out))
+        form = self.form
+        work = expansion(
+            self.recipe, form.parameters, form.form, form.out, jobs=form.jobs, scheduler=form.scheduler
+        )
+        self.job = Job(work)
         return self.job
 
     def cancel(self) -> None:

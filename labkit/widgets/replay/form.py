@@ -13,6 +13,7 @@ from labkit.vm.replay.expansion_parameters import (
     TraceError,
     parse_hits,
     parse_range,
+    parse_time,
 )
 from labkit.widgets.replay.command import CommandError
 
@@ -21,6 +22,7 @@ __all__ = ["FORMS", "Form"]
 FORMS = ("parquet", "text", "champsim", "caches")
 RINGS = ("all", "0", "3")
 LARGEST, TOP = 1 << 59, 1 << 32
+MOST_JOBS = 999
 Address = Callable[[str], int | None]
 
 
@@ -38,16 +40,19 @@ class Field:
 GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
     ("where", (
         Field("start", "from", "instruction"), Field("end", "to", "instruction"),
+        Field("time", "guest time", "20ms:1.5s"),
         Field("hit", "at a hit of", "ADDRESS#N+COUNT"), Field("events", "events", "A:B"),
         Field("start_at", "from each", "ADDRESS"), Field("stop_at", "to the next", "ADDRESS"),
     )),
     ("what", (Field("what", "", options=WHAT, several=True),)),
     ("whom", (
-        Field("ring", "ring", options=RINGS), Field("code", "code", "A:B"), Field("data", "physical data", "A:B"),
+        Field("ring", "ring", options=RINGS), Field("code", "code", "A:B"),
+        Field("code_physical", "physical code", "A:B"), Field("data", "physical data", "A:B"),
         Field("space", "address space", "CR3"),
     )),
     ("how dense", (Field("every", "one in", "1"), Field("period", "the first", "N/M"))),
-    ("into", (Field("form", "", options=FORMS), Field("out", "file", "run.parquet"))),
+    ("into", (Field("form", "", options=FORMS), Field("out", "file", "run.parquet"),
+              Field("jobs", "workers", "1"), Field("scheduler", "Dask scheduler", "ADDRESS"))),
 )  # fmt: skip
 FIELDS = {field.name: field for _group, fields in GROUPS for field in fields}
 SUFFIX = {"parquet": ".parquet", "text": ".txt", "champsim": ".champsim", "caches": ""}
@@ -63,6 +68,8 @@ class Form:
         self.what = set(EVERYTHING.what)
         self.errors: dict[str, str] = {}
         self.parameters = EVERYTHING
+        self.jobs = 1
+        """Workers that share a Parquet trace."""
         self.check()
 
     @property
@@ -74,6 +81,11 @@ class Form:
     def out(self) -> str:
         """The file's name."""
         return self.values["out"]
+
+    @property
+    def scheduler(self) -> str:
+        """Address of a Dask scheduler; empty for a cluster here."""
+        return self.values["scheduler"]
 
     def set(self, name: str, value: str) -> None:
         """Type into a field, choose an option, or turn one of several on or off. Raises CommandError."""
@@ -101,6 +113,8 @@ class Form:
         self.what = set(parameters.what)
         self.values |= {
             "start": str(first), "end": str(last), "code": pair(parameters.code), "data": pair(parameters.data),
+            "time": f"{parameters.times[0][0]}ns:{parameters.times[0][1]}ns" if parameters.times else "",
+            "code_physical": pair(parameters.code_physical),
             "events": ":".join(map(str, parameters.events[0])) if parameters.events else "",
             "hit": f"{hit.address:#x}#{hit.number}+{hit.count}" if hit else "",
             "start_at": "" if parameters.start_at is None else f"{parameters.start_at:#x}",
@@ -122,6 +136,9 @@ class Form:
         window = read("end", lambda _text: _pair(start or 0, end)) if end is not None else None
         if start is not None and end is None and "end" not in self.errors:
             window = (start, LARGEST)
+        self.jobs = read("jobs", _jobs) or 1
+        if self.form != "parquet" and (self.jobs > 1 or self.values["scheduler"]):
+            self.errors["jobs"] = "only Parquet is made by several workers"
         length, period = read("period", _period) or (0, 0)
         if not self.what:
             self.errors["what"] = "choose at least one"
@@ -131,11 +148,13 @@ class Form:
             self.errors["form"] = "a cache simulator needs memory references"
         try:
             made = ExpansionParameters(
-                windows=(window,) if window else (), events=_one(read("events", _range(LARGEST))),
+                windows=(window,) if window else (), times=_one(read("time", parse_time)),
+                events=_one(read("events", _range(LARGEST))),
                 hits=_one(read("hit", self._hit)), start_at=read("start_at", self._place),
                 stop_at=read("stop_at", self._place), what=frozenset(self.what),
                 privilege=frozenset() if self.values["ring"] == "all" else frozenset({int(self.values["ring"])}),
                 code=_one(read("code", _range(TOP))), data=_one(read("data", _range(TOP))),
+                code_physical=_one(read("code_physical", _range(TOP))),
                 spaces=frozenset(_one(read("space", self._place))), every=read("every", _number) or 1,
                 period=period, length=length,
             )  # fmt: skip
@@ -213,6 +232,12 @@ def _hexadecimal(text: str) -> int:
         raise TraceError(f"{text[:40]!r} is neither an address nor a symbol of this guest") from None
 
 
+def _jobs(text: str) -> int:
+    if not 1 <= (count := _number(text)) <= MOST_JOBS:
+        raise TraceError(f"workers: 1 to {MOST_JOBS}")
+    return count
+
+
 def _pair(start: int, end: int) -> tuple[int, int]:
     if not start < end:
         raise TraceError(f"{start}..{end} is empty; give a start and a later end")
@@ -228,5 +253,5 @@ def _period(text: str) -> tuple[int, int]:
 
 def _guilty(message: str) -> str:
     """The field that a message is about: it begins with the parameter's name."""
-    named = ("period", "stop_at", "every", "events", "code", "data", "hit")
+    named = ("period", "stop_at", "every", "events", "code_physical", "code", "data", "hit", "time")
     return next((name for name in named if message.startswith(name)), "start")

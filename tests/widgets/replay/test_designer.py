@@ -33,6 +33,8 @@ PARAMETERS = [
     ExpansionParameters(windows=((100, 20_000),), what=frozenset({"memory"}), privilege=frozenset({3})),
     ExpansionParameters(hits=(Hits(0xC0100000, 2, 50),), every=7, period=1000, length=10),
     ExpansionParameters(start_at=0xC0100000, stop_at=0xC0100040, code=((0xC0000000, 0xC0200000),)),
+    ExpansionParameters(times=((20_000_000, 1_500_000_000),), code_physical=((0x100000, 0x110000),)),
+    ExpansionParameters(what=frozenset({"bytes", "registers", "walks", "linear"})),
     ExpansionParameters(events=((3, 9),), data=((0, 4096),), spaces=frozenset({0x1000})),
 ]
 
@@ -48,7 +50,8 @@ def test_parameters_go_into_the_fields_and_come_out(parameters):
 @pytest.mark.parametrize(
     ("name", "value"),
     [("end", "nothing"), ("events", "5"), ("period", "3"), ("period", "9/3"), ("stop_at", "c0100000"), ("hit", "zz#1"),
-     ("code", "8:4"), ("every", "-2"), ("start", "9" * 4000), ("code", "0:" + "9" * 30)],
+     ("code", "8:4"), ("every", "-2"), ("time", "soon"), ("time", "2:1"), ("code_physical", "x"), ("jobs", "0"),
+      ("start", "9" * 4000), ("code", "0:" + "9" * 30)],
 )  # fmt: skip
 def test_what_is_wrong_is_said_at_its_field_and_changes_nothing(name, value):
     form = Form()
@@ -92,6 +95,30 @@ def test_the_cache_simulator_needs_references_and_has_no_command(designer):
     tell(designer, do="set", name="what", text="values")
     tell(designer, do="set", name="what", text="memory")
     assert "memory references" in designer.designer.form.errors["form"]
+
+
+def test_workers_are_for_parquet_and_in_the_command(designer):
+    form = designer.designer.form
+    form.set("jobs", "2")
+    assert "--jobs 2" in designer.designer.command
+    form.set("scheduler", "tcp://10.0.0.1:8786")
+    assert "--scheduler tcp://10.0.0.1:8786" in designer.designer.command
+    form.set("form", "text")
+    assert "Parquet" in form.errors["jobs"]
+    form.set("form", "parquet")
+    assert form.errors == {}
+
+
+@pytest.mark.slow
+def test_two_workers_write_what_one_does(designer, tmp_path):
+    written = []
+    for jobs in ("1", "2"):
+        out = tmp_path / f"{jobs}.parquet"
+        designer.designer.form.set("out", str(out))
+        designer.designer.form.set("jobs", jobs)
+        assert designer.run() is not None, designer.designer.told()
+        written.append({path.relative_to(out): path.read_bytes() for path in out.rglob("*.parquet")})
+    assert written[0] == written[1]
 
 
 def test_by_messages_with_progress_and_cancel(designer, tmp_path):
