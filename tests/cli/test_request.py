@@ -31,6 +31,8 @@ def said(capsys, *arguments: str) -> str:
         (["run", "linux", "--memory", "lots"], "not a size"),
         (["run", "linux", "--for", "ever"], "not a number of instructions"),
         (["run", "linux", "--clock", "sundial"], "virtual or live"),
+        (["run", "teaching", "--descriptors", "own"], "--engine bt"),
+        (["run", "teaching", "--engine", "bt", "--descriptors", "none"], "shadow, checked, own"),
         (["run", "linux", "--disk", "/nowhere/disk.img"], "No such file"),
         (["run", "linux", "--disk", "/"], "is a folder"),
         (["run", "linux", "--disk", "/dev/null"], "shorter than a sector"),

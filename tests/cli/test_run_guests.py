@@ -130,3 +130,12 @@ def test_a_disk_of_any_contents_is_no_error(tmp_path: Path):
     before = disk.stat().st_mtime_ns
     assert run("teaching", "--disk", str(disk), "--until-text", "$ ").returncode == 0
     assert disk.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("way", ["shadow", "checked", "own"])
+def test_what_translated_code_runs_on(way: str) -> None:
+    found = json.loads(run("teaching", "--engine", "bt", "--descriptors", way, "--for", "300k", "--json").stdout)
+    plain = json.loads(run("teaching", "--for", "300k", "--json").stdout)
+    assert ("segment reloads" in found["translator"]) is (way != "own")
+    assert found["ram_sha256"] == plain["ram_sha256"]
+    assert found["registers_sha256"] == plain["registers_sha256"]
