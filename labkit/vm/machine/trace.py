@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -160,8 +161,9 @@ class Tracer:
         if sites is None:
             return trace.traced_block_hook
         t, cells = self._t, self._processor.cells
+        code = partial(trace_site.machine_code, memory=self._memory, registers=self._registers)
         t[w.ON_BRANCH], t[w.ON_OTHER] = sites.add_tracing(
-            cells, trace.traced_block_hook_replacing, trace.traced_block_hook_again, here, trace_site.machine_code
+            cells, trace.traced_block_hook_replacing, trace.traced_block_hook_again, here, code
         )
         return sites.tracing
 

@@ -77,8 +77,14 @@ def _jump(code: bytes, condition: str, to: int) -> bytes:
     return code + bytes.fromhex(f"0f{condition}") + (to - len(code) - 6).to_bytes(4, "little", signed=True)
 
 
-def machine_code(cells: int, state: int, exit_place: int, engine: int, check: int, again: int, branch: bool) -> bytes:
-    """What a traced block calls; the slow way lies in front, 80 bytes, and the entrance behind it."""
+def machine_code(
+    cells: int, state: int, exit_place: int, engine: int, check: int, again: int, branch: bool,
+    *, memory: bool, registers: bool,
+) -> bytes:  # fmt: skip
+    """What a traced block calls; the slow way lies in front, 80 bytes, and the entrance behind it.
+
+    How many references and states there have been is looked at where `memory` and `registers` are traced; else 0.
+    """
     slow = (
         bytes.fromhex("4c8b0424 4983c0") + bytes([int(AGAIN - BACK)])  # mov r8, [rsp]; add r8, 30
         + bytes.fromhex("4883ec08 48b9") + cells.to_bytes(8, "little")  # sub rsp, 8; mov rcx, cells
@@ -98,12 +104,16 @@ def machine_code(cells: int, state: int, exit_place: int, engine: int, check: in
     code = _jump(code, "85", 0)  # jne
     code += bytes.fromhex(f"4c8b47{_disp(w.PLACE)} 4c3b47{_disp(w.PLACE_HIGH)}")  # mov r8, [PLACE]; cmp r8, [.. HIGH]
     code = _jump(code, "83", 0)  # jae
-    code += bytes.fromhex(f"4c8b4f{_disp(w.REFS)} 4c3b4f{_disp(w.REFS_HIGH)}")  # the same of r9, REFS
-    code = _jump(code, "83", 0)
-    code += bytes.fromhex(f"4c8b57{_disp(w.STATES)} 4c3b57{_disp(w.STATES_HIGH)}")  # the same of r10, STATES
-    code = _jump(code, "83", 0)
-    code += bytes.fromhex("418908 45894804")  # mov [r8], ecx; mov [r8 + 4], r9d
-    code += bytes.fromhex(f"488b4e{_disp(c.CLOCK)} 41894808 4589500c")  # [r8 + 8], CLOCK; [r8 + 12], r10d
+    if memory:
+        code += bytes.fromhex(f"4c8b4f{_disp(w.REFS)} 4c3b4f{_disp(w.REFS_HIGH)}")  # the same of r9, REFS
+        code = _jump(code, "83", 0)
+    if registers:
+        code += bytes.fromhex(f"4c8b57{_disp(w.STATES)} 4c3b57{_disp(w.STATES_HIGH)}")  # the same of r10, STATES
+        code = _jump(code, "83", 0)
+    code += bytes.fromhex("418908")  # mov [r8], ecx
+    code += bytes.fromhex("45894804" if memory else "41c7400400000000")  # [r8 + 4], r9d or 0
+    code += bytes.fromhex(f"488b4e{_disp(c.CLOCK)} 41894808")  # [r8 + 8], CLOCK
+    code += bytes.fromhex("4589500c" if registers else "41c7400c00000000")  # [r8 + 12], r10d or 0
     code += bytes.fromhex(f"4983c010 4c8947{_disp(w.PLACE)}")  # add r8, 16; mov [PLACE], r8
     code += bytes.fromhex(f"488946{_disp(c.CLOCK)} 488956{_disp(c.SITE)}")  # mov [CLOCK], rax; mov [SITE], rdx
     if branch:
