@@ -90,7 +90,7 @@ def _register_lines(unit: KeyVirtualizer) -> list[str]:
 
 def _outcome(verdict: Verdict, seen: Fault | None) -> str:
     if seen is None:
-        return f"the hardware says {verdict.fault}; the guest's own unit would not fault: hidden, and tried again"
+        return f"the hardware says {verdict.fault}, which the guest's own unit would not: hidden, and tried again"
     if seen is Fault.NONE:
         return "all gates let it pass: the access is made"
     if seen is verdict.fault:

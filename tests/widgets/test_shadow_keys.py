@@ -10,7 +10,7 @@ from labkit.vm.keys import KeyVirtualizer
 from labkit.vm.machine.access_rights import Access
 from labkit.vm.machine.protection_keys import KeyRegister
 from labkit.vm.machine.tlb import Entry
-from labkit.widgets.shadow_keys import key_registers, rights_table, shadow_keys
+from labkit.widgets.shadow_keys import draw, key_registers, rights_table, shadow_keys
 
 
 @pytest.fixture
@@ -42,6 +42,11 @@ def test_at_level_0_all_gates_let_it_pass(unit):
     picture = shadow_keys(unit, 0xE0008, Access.WRITE)
     assert "stops here" not in words(picture.svg)
     assert picture.text.endswith("all gates let it pass: the access is made")
+
+
+def test_a_hidden_fault_is_said_to_be_one(unit):
+    picture = draw(unit, 0xE0008, Access.WRITE, unit.hardware.check(0xE0008, Access.WRITE), None)
+    assert "the hardware says miss, which the guest's own unit would not" in " ".join(picture.text.split())
 
 
 def test_a_miss_is_the_first_gate(unit):

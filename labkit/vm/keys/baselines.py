@@ -4,7 +4,7 @@
     DuplicateEntries   an entry for each level, told apart by a tag (a region identifier): more entries, more refills
     NoVirtualization   the guest has the real unit and all its levels: what nothing costs
 
-In the first two the guest's keys go into the hardware as they are.
+In all of them the guest's keys go into the hardware as they are, so that it has as many registers as the guest.
 """
 
 from dataclasses import replace
@@ -23,9 +23,17 @@ executes EPC there become the page's level, so the page's level is the hardware'
 
 
 class Retranslation(VirtualUnit):
-    """Entries hold what the current level may do; the TLB is purged when it changes."""
+    """Entries hold what the current level may do; the TLB is purged when it changes.
+
+    Raises `ValueError` for more key registers of the guest than the hardware has.
+    """
 
     name = "purge"
+
+    def __init__(self, registers: int = 16, entries: int = 128, guest_registers: int | None = None) -> None:
+        super().__init__(registers, entries, guest_registers)
+        if len(self.keys) > registers:
+            raise ValueError(f"{len(self.keys)} key registers of the guest on {registers}: only shadow keys share them")
 
     def fill(self, page: int) -> None:
         """Put the entry of a page into the hardware, with the rights of the guest's level."""
@@ -34,7 +42,7 @@ class Retranslation(VirtualUnit):
         self.hardware.tlb.insert(replace(entry, rights=rights, level=level, space=self.hardware.space))
         self.counts.refills += 1
 
-    def mend(self, page: int, verdict: Verdict, seen: Verdict) -> bool:
+    def mend(self, page: int, verdict: Verdict) -> bool:
         """Only a missing entry is not the guest's concern."""
         if verdict.fault is not Fault.MISS:
             return False

@@ -30,11 +30,12 @@ NO_KEY = 1  # what TAK answers where there is none; a key is above bit 7
 WORD = 0xFFFFFFFF
 BY_BIT = {READ: Access.READ, WRITE: Access.WRITE, EXECUTE: Access.EXECUTE}
 CAUSE, ADDRESS, EIP, LEVEL, SAVED_ESP, SAVED_EAX, SAVED_EFLAGS = range(7)
-MOST_HIDDEN = 256
-"""Faults without a retired instruction between them, after which the unit or its size is held to be at fault."""
-LEAST_REGISTERS = 8
-"""One instruction may touch six pages (itself, what it reads and writes may each lie across two), with a key each:
-with fewer registers it never ends, because each missing key takes the place of another that it needs."""
+MOST_STILL = 256
+"""Faults without a retired instruction between them, after which the run ends: the unit or its size is at fault, or
+the guest, whose handler faults at its first instruction."""
+LEAST = 8
+"""Key registers, and TLB entries. One instruction may touch six pages (itself, what it reads and writes may each lie
+across two), with a key each: with fewer it never ends, because what is missing takes the place of what it needs."""
 READABLE = SAVED_EAX + 1
 DPL3, IOPL3 = 0x6000, 0x3000
 
@@ -46,7 +47,7 @@ class EngineState:
     unit: VirtualState
     handler: tuple[int, int, tuple[int, ...]]
     lower: bool
-    hidden: tuple[int, int]
+    still: tuple[int, int]
 
 
 class KeysEngine:
@@ -55,7 +56,7 @@ class KeysEngine:
     The machine gets an empty protection unit of the size that this way has, whatever it had before; `load` brings
     back a state.
 
-    Raises `ValueError` for a machine with another mmu, or for fewer than `LEAST_REGISTERS` in the hardware;
+    Raises `ValueError` for a machine with another mmu, or for fewer than `LEAST` registers or entries in the hardware;
     `TypeError` for a unit that stands for x86's own keys (today.py): the machine's is Itanium's.
     """
 
@@ -66,10 +67,11 @@ class KeysEngine:
         fresh = unit.hardware
         if isinstance(unit, PkuVirtualizer):
             raise TypeError(f"{type(unit).__name__} is for x86's keys, not Itanium's: give a KeyVirtualizer")
-        count = len(fresh.registers)
-        if count < LEAST_REGISTERS:
-            raise ValueError(f"{count} key registers: one instruction may need six, give {LEAST_REGISTERS} or more")
-        self.physical = machine.install_unit(count, fresh.tlb.size)
+        registers, entries = len(fresh.registers), fresh.tlb.size
+        for count, what in ((registers, "key registers"), (entries, "TLB entries")):
+            if count < LEAST:
+                raise ValueError(f"{count} {what}: one instruction may need six, give {LEAST} or more")
+        self.physical = machine.install_unit(registers, entries)
         unit.attach(self.physical)
         self.unit = unit
         self.on_fault: Callable[[int, Access, Fault, Fault], None] | None = None
@@ -87,18 +89,18 @@ class KeysEngine:
             Operation.CALL: self._call, Operation.KEY_OF: self._key_of,
         }  # fmt: skip
         self._lower = True
-        self._hidden = (-1, 0)  # clock, faults there
+        self._still = (-1, 0)  # clock, faults there
 
     def save(self) -> EngineState:
         """What belongs to a checkpoint of the machine."""
         handler = self.vector, self.handler_stack, tuple(self.saved)
-        return EngineState(self.unit.save(), handler, self._lower, self._hidden)
+        return EngineState(self.unit.save(), handler, self._lower, self._still)
 
     def load(self, state: EngineState) -> None:
         """Exact inverse of `save`, by an engine of the same kind and size."""
         self.unit.load(state.unit)
         self.vector, self.handler_stack, saved = state.handler
-        self.saved, self._lower, self._hidden = list(saved), state.lower, state.hidden
+        self.saved, self._lower, self._still = list(saved), state.lower, state.still
 
     def _enter_ring_3(self) -> None:
         """The guest's segments as a program has them, with ports."""
@@ -127,12 +129,18 @@ class KeysEngine:
             elif found.vector == PAGE_FAULT and not found.software:
                 if not self._fault(found):
                     return found
-                if self._hidden[1] > MOST_HIDDEN:
-                    return Exit(ExitKind.FAILURE, address=found.address)
             elif not self._interrupt(Cause.EXCEPTION + found.vector):
                 return found
+            if self._stuck():
+                return Exit(ExitKind.STUCK, note=f"{MOST_STILL} faults and not one instruction, the last: {found}")
             if self._processor.clock >= deadline:
                 return Exit(ExitKind.DEADLINE)
+
+    def _stuck(self) -> bool:
+        """Has nothing retired for too long? Counts the exits at one clock."""
+        clock, (at, count) = self._processor.clock, self._still
+        self._still = (clock, count + 1 if clock == at else 0)
+        return self._still[1] > MOST_STILL
 
     # --- faults and interruptions
 
@@ -143,8 +151,6 @@ class KeysEngine:
         seen = unit.settle(page, access, verdict)
         if self.on_fault is not None:
             self.on_fault(found.address, access, Fault((found.error or 0) & 0xFF), seen)
-        clock, (at, count) = self._processor.clock, self._hidden
-        self._hidden = (clock, count + 1 if clock == at else 0)
         if seen is Fault.NONE:
             return True
         return self._interrupt(seen | access.bit << 8, found.address)

@@ -103,7 +103,7 @@ class KeyVirtualizer(VirtualUnit):
 
     # --- faults of the hardware
 
-    def mend(self, page: int, verdict: Verdict, seen: Verdict) -> bool:
+    def mend(self, page: int, verdict: Verdict) -> bool:
         """A missing entry or a missing register is put in; all other faults are the guest's."""
         if verdict.fault is Fault.MISS:
             entry = self.shadow_entry(self.translations[page])

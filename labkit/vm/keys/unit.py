@@ -71,7 +71,7 @@ class VirtualUnit(ABC):
 
     def __init__(self, registers: int = 16, entries: int = 128, guest_registers: int | None = None) -> None:
         self.translations: dict[int, Entry] = {}
-        self.keys = KeyRegisters(guest_registers or registers)
+        self.keys = KeyRegisters(registers if guest_registers is None else guest_registers)
         self.level = 0
         self.keys_on = True
         self.hardware = ProtectionUnit(registers, entries)
@@ -200,7 +200,7 @@ class VirtualUnit(ABC):
     def settle(self, page: int, access: Access, verdict: Verdict) -> Fault:
         """The hardware has faulted: mend it and say `NONE`, or say what the guest is to see."""
         seen = self.expected(page, access)
-        if seen.fault is Fault.MISS or not self.mend(page, verdict, seen):
+        if seen.fault is Fault.MISS or not self.mend(page, verdict):
             self.counts.reflected += 1
             return seen.fault
         self.counts.hidden += 1
@@ -209,8 +209,8 @@ class VirtualUnit(ABC):
     # --- what the ways differ in
 
     @abstractmethod
-    def mend(self, page: int, verdict: Verdict, seen: Verdict) -> bool:
-        """Make the hardware fit for another try; False where the guest is to see `seen` instead."""
+    def mend(self, page: int, verdict: Verdict) -> bool:
+        """Make the hardware fit for another try; False where its fault is not the monitor's concern."""
 
     @abstractmethod
     def forget(self, page: int) -> None:

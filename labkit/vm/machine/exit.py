@@ -21,6 +21,7 @@ class ExitKind(StrEnum):
     MONITOR = "monitor"  # the next instruction touches the monitor's part of the linear space
     FALLBACK = "fallback"  # from here on the engine runs the guest as the other engine does; `note` says why
     UNSUPPORTED = "unsupported"  # the engine cannot run this guest correctly; `note` says why
+    STUCK = "stuck"  # the engine has met fault after fault, and no instruction retires; `note` says which
     FAILURE = "failure"  # the engine gave up; never seen so far
 
 

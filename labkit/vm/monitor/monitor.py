@@ -252,6 +252,8 @@ class Monitor:
             self._emit(EventKind.FALLBACK, note=found.note)
         elif kind is ExitKind.UNSUPPORTED:
             return self._end(StopReason.UNSUPPORTED, found.note)
+        elif kind is ExitKind.STUCK:
+            return self._end(StopReason.STUCK, found.note)
         elif kind is ExitKind.FAILURE:
             return self._end(StopReason.FAILURE, f"the processor engine stopped with error {found.address}")
         return None

@@ -133,6 +133,12 @@ def test_too_few_key_registers_are_refused(registers):
         Rings(KeyVirtualizer(registers=registers, guest_registers=16))
 
 
+@pytest.mark.parametrize("entries", [1, 7])
+def test_too_small_a_tlb_is_refused(entries):
+    with pytest.raises(ValueError, match=f"^{entries} TLB entries: .* give 8 or more"):
+        Rings(KeyVirtualizer(entries=entries))
+
+
 def test_a_unit_of_x86s_keys_is_refused():
     with pytest.raises(TypeError, match="give a KeyVirtualizer"):
         Rings(PkuVirtualizer())
@@ -162,7 +168,7 @@ def test_operations_are_those_of_the_header():
 
 def test_hostile_operands_do_not_end_the_run():
     """Every operation with operands of all sizes, before the guest has a handler: it ends in a `Stop`."""
-    for operation in [*range(14), 15, 99, 0xFFFFFFFF]:
+    for operation in [*range(16), 99, 0xFFFFFFFF]:
         for operand in (0, 5, 0xFFFFF, 0xFFFFFFFF):
             rings = Rings(KeyVirtualizer())
             code = b"".join(
@@ -174,3 +180,26 @@ def test_hostile_operands_do_not_end_the_run():
             stop = rings.monitor.run(2000)
             assert stop.reason in ENDS, (operation, operand, stop)
             rings.machine.processor.close()
+
+
+ENDLESS = {
+    "undefined": b"\x0f\x0b", "HLT, in ring 3": b"\xf4", "a far call to nowhere": b"\x9a\0\0\0\0\x08\0",
+    "not mapped": b"", "no such operation": b"\xb8\x63\0\0\0\xcd\x60", "INT 80h": b"\xcd\x80",
+    "division by 0": b"\x31\xc9\xf7\xf1", "RETURN to itself": b"\xb8\x07\0\0\0\xcd\x60",
+    "single steps": b"\x9c\x58\x80\xcc\x01\x50\x9d\x90",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", ENDLESS.values(), ids=ENDLESS.keys())
+@pytest.mark.timeout(60)
+def test_a_handler_that_faults_at_once_does_not_hang_the_host(code):
+    rings = Rings(KeyVirtualizer())
+    start = rings.machine.registers.eip
+    rings.machine.processor.write_physical(start, code)
+    rings.engine.vector, rings.engine.handler_stack, rings.engine.saved[2] = start, 0x9000, start
+    rings.engine.physical.translate = not code
+    stop = rings.monitor.run(2000)
+    assert stop.reason is (StopReason.INSTRUCTIONS if rings.machine.processor.clock else StopReason.STUCK), stop
+    if stop.reason is StopReason.STUCK:
+        assert "256 faults and not one instruction" in stop.message
+    rings.machine.processor.close()
