@@ -3,12 +3,14 @@
     .align 4
     .long 0x1BADB002, 0, -0x1BADB002
 
-    /* A row of the table, at EDI: what, EBX, ECX, EDX. What: 1 to 14 an operation (unit.h), READ, WRITE, EXECUTE.
+    /* A row of the table, at EDI: what, EBX, ECX, EDX. What: 1 to 15 an operation (unit.h), READ, WRITE, EXECUTE, UPDATE.
+       UPDATE reads, adds and writes in one instruction.
        A note, at ESI: cause, then EAX; or after an interruption cause, address, EIP, level.
        CALL asks the kernel here for a level, in ECX. */
     .set READ, 32
     .set WRITE, 33
     .set EXECUTE, 34
+    .set UPDATE, 35
     .set SAVED_EIP, 2
     .set SAVED_LEVEL, 3
     .set SAVED_ESP, 4
@@ -62,9 +64,12 @@ act:
     movl 12(%edi), %edx
     cmpl $WRITE, %eax
     je writes
-    ja executes
     cmpl $READ, %eax
     je reads
+    cmpl $EXECUTE, %eax
+    je executes
+    cmpl $UPDATE, %eax
+    je updates
     int $0x60
     .globl operated
 operated:
@@ -76,6 +81,11 @@ reads:
     .globl writes
 writes:
     movl %ecx, (%ebx)
+    jmp note
+    .globl updates
+updates:
+    addl %ecx, (%ebx)
+    movl (%ebx), %eax
     jmp note
 executes:
     call *%ebx

@@ -35,7 +35,7 @@ attempt:                            /* EBX: 1 read, 2 write, 4 execute; EDI: whe
 4:  jmp 4b
 
     .globl work
-work:                               /* ECX turns of 8 instructions, EDI first data page, ESI their number; then a call */
+work:                               /* ECX turns of about 7 instructions, EDI first data page, ESI their number; then a call */
     movl %edi, %ebx
     movl %esi, %edx
 5:  addl (%ebx), %eax

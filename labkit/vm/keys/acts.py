@@ -3,9 +3,11 @@
     table    what, EBX, ECX, EDX           the guest does a row, at the level that it is at by then,
     notes    0, EAX                        and notes what came of it: what EAX was afterwards,
              cause, address, EIP, level    or what the interruption told its handler
-    frames   0  MOV EAX, tag; RET          what the script's pages may be translated to: code,
-             16 PROMOTE; RET               code that raises the level where its page says so,
-             800 - fff  words              data
+    frames   10  MOV EAX, tag; RET         what the script's pages may be translated to: code,
+             20  PROMOTE; RET              code that raises the level where its page says so,
+             800 words                     data,
+             ffe the word across           which goes on in the next page, at 0,
+             ffd MOV EAX, that word        and is the operand of an instruction across both; the RET is at 2
 
 Source of the guest: labkit/guests/rings/acts.S.
 """
@@ -30,8 +32,9 @@ from labkit.vm.monitor import Monitor
 from labkit.vm.monitor.stop import StopReason
 
 __all__ = [
-    "DATA", "FIRST_FRAME", "KINDS", "MOST_ACTS", "MOST_FRAMES", "NOTES", "PROMOTES", "STACK", "TABLE", "Act", "Done",
-    "Words", "address_of", "do", "fresh_frames", "pages_of",
+    "ACROSS", "DATA", "EXECUTES", "FIRST_FRAME", "KINDS", "MOST_ACTS", "MOST_FRAMES", "MOVES", "NOTES", "PROMOTES",
+    "READS", "STACK", "TABLE", "UPDATES", "WRITES", "Act", "Done", "Words", "address_of", "do", "fresh_frames",
+    "pages_of",
 ]  # fmt: skip
 
 Words = npt.NDArray[np.uint32]
@@ -41,10 +44,13 @@ MEMORY = 8 << 20
 TABLE, NOTES, STACK = 0x400000, 0x500000, 0x300000
 MOST_ACTS = (NOTES - TABLE) // 16
 FIRST_FRAME, MOST_FRAMES = 0x200, 0x100
-DATA, PROMOTES = 0x800, 16
-"""Where in a frame its data begin, and the code that promotes; other code is at its start."""
-KINDS = {Access.READ: 32, Access.WRITE: 33, Access.EXECUTE: 34}
-"""The numbers of accesses in the table; operations of the unit have their own."""
+MOVES, PROMOTES, DATA, ACROSS = 0x10, 0x20, 0x800, 0xFFE
+"""Where in a frame is the code that moves its tag to EAX, the code that promotes, data, the word across two pages."""
+READS, WRITES, EXECUTES, UPDATES = range(32, 36)
+KINDS = {
+    READS: (Access.READ,), WRITES: (Access.WRITE,), EXECUTES: (Access.EXECUTE,), UPDATES: (Access.READ, Access.WRITE),
+}  # fmt: skip
+"""By number in the table (operations of the unit have their own) what an instruction does to its pages, in order."""
 MOST_PER_ACT = 200  # instructions, with the handler
 
 
@@ -85,14 +91,15 @@ def pages_of(first: int, size: int) -> range:
 
 def fresh_frames(count: int, seed: int) -> Words:
     """So many frames before the start, as words: their code, and random data."""
-    code = np.zeros((count, DATA), np.uint8)
+    made = np.zeros((count, 4096), np.uint8)
+    made[:, DATA:] = np.random.default_rng(seed).integers(0, 256, (count, 4096 - DATA), np.uint8)
+    made[:, ACROSS - 1], made[:, 2] = 0xB8, 0xC3
+    promotes = b"\xb8" + Operation.PROMOTE.to_bytes(4, "little") + b"\xcd\x60\xc3"
+    made[:, PROMOTES : PROMOTES + len(promotes)] = list(promotes)
     for frame in range(count):
         tag = (0xC0DE0000 | frame).to_bytes(4, "little")
-        code[frame, :6] = list(b"\xb8" + tag + b"\xc3")
-        promotes = b"\xb8" + Operation.PROMOTE.to_bytes(4, "little") + b"\xcd\x60\xc3"
-        code[frame, PROMOTES : PROMOTES + len(promotes)] = list(promotes)
-    data = np.random.default_rng(seed).integers(0, 1 << 32, (count, (4096 - DATA) // 4), np.uint32)
-    return np.concatenate([code.view(np.uint32), data], axis=1)
+        made[frame, MOVES : MOVES + 6] = list(b"\xb8" + tag + b"\xc3")
+    return made.view(np.uint32)
 
 
 def do(acts: list[Act], frames: Words, unit: VirtualUnit) -> Done:

@@ -1,11 +1,27 @@
 """What the guest `acts` must note for each act of a script, by the architecture's rules: a `Reference` and a memory.
 
-Nothing is run here, and nothing is asked of a unit: it says what guest code must find on whatever unit it runs.
+An instruction that reads and writes is two accesses, one across two pages has one to each: in that order, and nothing
+is written unless all of them pass. Nothing is run here, and nothing is asked of a unit: it says what guest
+code must find on whatever unit it runs.
 """
 
 from dataclasses import dataclass, field
+from itertools import product
 
-from labkit.vm.keys.acts import FIRST_FRAME, KINDS, PROMOTES, Act, Words, address_of
+import numpy as np
+
+from labkit.vm.keys.acts import (
+    EXECUTES,
+    FIRST_FRAME,
+    KINDS,
+    PROMOTES,
+    READS,
+    UPDATES,
+    WRITES,
+    Act,
+    Words,
+    address_of,
+)
 from labkit.vm.keys.operations import PRIVILEGED, Cause, Operation
 from labkit.vm.keys.reference import Reference
 from labkit.vm.machine.access_rights import Access
@@ -16,7 +32,7 @@ __all__ = ["Foretold", "Note"]
 
 Note = tuple[int, int, int, int]
 """0 and EAX, or an interruption's cause, address, EIP and level."""
-ACCESSES = {number: access for access, number in KINDS.items()}
+LABELS = {READS: "reads", WRITES: "writes", UPDATES: "updates"}
 BITS = {1: Access.READ, 2: Access.WRITE, 4: Access.EXECUTE}
 WORD = 0xFFFFFFFF
 PAGES = 1 << 20
@@ -32,31 +48,41 @@ class Foretold:
 
     def act(self, act: Act) -> Note:
         """Do one more; what the guest must note."""
-        access = ACCESSES.get(act.what)
-        note = self._operation(act) if access is None else self._access(act, access)
+        note = self._access(act) if act.what in KINDS else self._operation(act)
         self.notes.append(note)
         return note
 
-    def _access(self, act: Act, access: Access) -> Note:
-        reference, page, offset = self.reference, act.b >> 12, act.b & 0xFFF
-        fault = reference.access(page, access)
-        if fault is not Fault.NONE:
-            at = {
-                Access.READ: address_of("reads"),
-                Access.WRITE: address_of("writes"),
-                Access.EXECUTE: act.b,
-            }[access]
-            return fault | access.bit << 8, act.b, at, reference.level
-        frame = reference.translations[page].frame if reference.translate else page
-        words = self.memory[frame - FIRST_FRAME]
-        if access is Access.READ:
-            return 0, int(words[offset // 4]), 0, 0
-        if access is Access.WRITE:
-            words[offset // 4] = act.c
-            return 0, act.what, 0, 0
-        if offset == PROMOTES:
-            return 0, reference.promote(page), 0, 0
-        return 0, int(words[0]) >> 8 | int(words[1]) << 24 & WORD, 0, 0  # MOV's operand, at byte 1
+    def _access(self, act: Act) -> Note:
+        reference, first = self.reference, act.b >> 12
+        pages = range(first, ((act.b + 3) >> 12) + 1)
+        for access, page in product(KINDS[act.what], pages):
+            fault = reference.access(page, access)
+            if fault is not Fault.NONE:
+                at = act.b if act.what == EXECUTES else address_of(LABELS[act.what])
+                return fault | access.bit << 8, act.b if page == first else page << 12, at, reference.level
+        if act.what == EXECUTES:
+            if act.b & 0xFFF == PROMOTES:
+                return 0, reference.promote(first), 0, 0
+            return 0, self._word(act.b + 1), 0, 0  # MOV's operand
+        if act.what == READS:
+            return 0, self._word(act.b), 0, 0
+        value = act.c if act.what == WRITES else (self._word(act.b) + act.c) & WORD
+        for index, place in enumerate(self._places(act.b)):
+            self.memory.view(np.uint8)[place] = value >> 8 * index & 0xFF
+        return 0, value if act.what == UPDATES else act.what, 0, 0
+
+    def _places(self, address: int) -> list[tuple[int, int]]:
+        """Frame and offset of each of a word's bytes."""
+        found = []
+        for at in range(address, address + 4):
+            page = at >> 12
+            frame = self.reference.translations[page].frame if self.reference.translate else page
+            found.append((frame - FIRST_FRAME, at & 0xFFF))
+        return found
+
+    def _word(self, address: int) -> int:
+        memory = self.memory.view(np.uint8)
+        return int.from_bytes(bytes(memory[place] for place in self._places(address)), "little")
 
     def _operation(self, act: Act) -> Note:
         reference, level = self.reference, self.reference.level

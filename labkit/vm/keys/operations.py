@@ -22,7 +22,9 @@
                      or an absent one
 
 An *interruption* saves EIP, ESP, EFLAGS, EAX and level, sets level 0 and goes to the handler on its own stack. Its
-cause is a fault's number (`Fault`) | access << 8, or one of `Cause`, or 32 + an x86 exception's vector.
+cause is a fault's number (`Fault`) | access << 8, or one of `Cause`, or 32 + an x86 exception's vector. Where one
+instruction makes several accesses, reading comes before writing, the lower of two pages before the higher, and nothing
+is written unless all of them pass.
 """
 
 from enum import IntEnum

@@ -1,7 +1,8 @@
 """Random scripts for the guest `acts`: what guest code tries on a protection unit, and what must come of it.
 
 A script begins with the guest's own pages and keys, which it leaves alone from then on, and switches translation on.
-Then come accesses to pages near each other, with all access rights, levels and bits, at whatever level the guest is at;
+Then come accesses to pages near each other, with all access rights, levels and bits, at whatever level the guest is at:
+reads, writes, both in one instruction, executed code, each also across two pages;
 between them changes of level by every way, probes, and the privileged operations: mostly at level 0, after a call of
 the kernel, and sometimes where they are refused; each between two accesses to what it changes.
 """
@@ -11,10 +12,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from labkit.vm.keys.acts import (
+    ACROSS,
     DATA,
+    EXECUTES,
     FIRST_FRAME,
     KINDS,
     MOST_FRAMES,
+    MOVES,
     NOTES,
     PROMOTES,
     STACK,
@@ -28,7 +32,6 @@ from labkit.vm.keys.acts import (
 from labkit.vm.keys.foretold import Foretold, Note
 from labkit.vm.keys.operations import Operation
 from labkit.vm.keys.reference import Reference
-from labkit.vm.machine.access_rights import Access
 from labkit.vm.machine.tlb import Fault
 
 __all__ = ["Script", "write"]
@@ -54,13 +57,13 @@ class Script:
     @property
     def accesses(self) -> int:
         """How many of the acts are accesses."""
-        return sum(act.what in KINDS.values() for act in self.acts)
+        return sum(act.what in KINDS for act in self.acts)
 
     @property
     def verdicts(self) -> Counter[Fault]:
         """The accesses by what must come of them."""
         pairs = zip(self.acts, self.notes, strict=False)
-        return Counter(Fault(note[0] & 0xFF) for act, note in pairs if act.what in KINDS.values())
+        return Counter(Fault(note[0] & 0xFF) for act, note in pairs if act.what in KINDS)
 
 
 def write(seed: int, accesses: int, keys: int = 8, registers: int = 16, pages: int = 128) -> Script:
@@ -145,18 +148,20 @@ class _Writer:
         return FIRST_FRAME + self.source.randrange(self.pages)
 
     def access(self, *, near: bool = False) -> None:
-        """To the page as before, or one near it, or any."""
+        """To the page as before, or one near it, or any; or across it and the next."""
         source = self.source
         if not near:
             self.near = (
                 self.near + source.choice((0, 0, 0, 1, 1, 2, source.randrange(self.pages)))
             ) % self.pages
-        address, kind = (FIRST_FRAME + self.near) << 12, source.choice(tuple(KINDS))
+        address, what = (FIRST_FRAME + self.near) << 12, source.choice(tuple(KINDS))
+        across = self.near + 1 < self.pages and source.random() < 0.15
         self.accesses += 1
-        if kind is Access.EXECUTE:
-            self.do(KINDS[kind], address + source.choice((0, 0, PROMOTES)))
+        if what == EXECUTES:
+            self.do(what, address + (ACROSS - 1 if across else source.choice((MOVES, MOVES, PROMOTES))))
         else:
-            self.do(KINDS[kind], address + DATA + 4 * source.randrange(16), source.getrandbits(32))
+            offset = ACROSS if across else DATA + 4 * source.randrange(16)
+            self.do(what, address + offset, source.getrandbits(32))
 
     def change_level(self) -> None:
         what = self.source.random()

@@ -3,10 +3,12 @@
 `labkit bench keys` does a million accesses.
 """
 
+from itertools import product
+
 import pytest
 
 from labkit.vm.keys import DuplicateEntries, KeyVirtualizer, NoVirtualization, Retranslation
-from labkit.vm.keys.acts import KINDS, Act, do, fresh_frames
+from labkit.vm.keys.acts import ACROSS, KINDS, UPDATES, Act, do, fresh_frames
 from labkit.vm.keys.comparison import compare
 from labkit.vm.keys.operations import Operation
 from labkit.vm.keys.scripts import write
@@ -56,7 +58,7 @@ def test_one_that_differs_in_nothing_is_not():
 def test_a_script_covers_what_it_should():
     script = write(4, 3000)
     whats = {act.what for act in script.acts}
-    assert {*KINDS.values(), *Operation} - whats == {
+    assert {*KINDS, *Operation} - whats == {
         Operation.RETURN,
         Operation.READ,
         Operation.WRITE,
@@ -64,6 +66,21 @@ def test_a_script_covers_what_it_should():
     causes = {note[0] for note in script.notes}
     assert {0, 16, 17, 18} <= causes
     assert {note[3] for note in script.notes if note[0]} == {0, 1, 2, 3}
+
+
+def test_of_accesses_across_two_pages_each_page_says_no_in_every_way():
+    script, page = write(4, 6000), 0xFFF
+    acts = [pair for pair in zip(script.acts, script.notes, strict=False) if pair[0].what in KINDS]
+    across = [(act, note) for act, note in acts if act.b & page >= ACROSS - 1]
+    assert {act.what for act, note in across if note[0] == 0} == {*KINDS}
+    stopped = {(act.what, note[1] & page == 0, Fault(note[0] & 0xFF)) for act, note in across if note[0]}
+    for second in (False, True):
+        faults = {fault for _, at_second, fault in stopped if at_second == second}
+        assert faults >= {*Fault} - {Fault.NONE, Fault.DIRTY_BIT}  # which only a write can meet
+        for what, fault in product(KINDS, (Fault.KEY_MISS, Fault.KEY_PERMISSION, Fault.ACCESS_RIGHTS)):
+            assert (what, second, fault) in stopped
+    updates = {note[0] >> 8 for act, note in acts if act.what == UPDATES and note[0]}
+    assert updates == {1, 2}, "stopped at reading, and at writing what may be read"
 
 
 def test_a_script_is_a_function_of_its_seed():
