@@ -80,7 +80,7 @@ class KeysEngine:
         self.handler_stack = 0
         self.saved = [0] * 7
         """What the last interruption has saved, by the numbers of READ, then EFLAGS."""
-        self._processor = processor
+        self._processor, self._checkpoints = processor, machine.checkpoints
         self._calls = {
             Operation.INSERT: self._insert, Operation.PURGE: self._purge, Operation.WRITE_KEY: self._write_key,
             Operation.READ_KEY: self._read_key, Operation.MODE: self._mode, Operation.VECTOR: self._vector,
@@ -92,7 +92,8 @@ class KeysEngine:
         self._still = (-1, 0)  # clock, faults there
 
     def save(self) -> EngineState:
-        """What belongs to a checkpoint of the machine."""
+        """What belongs to a checkpoint of the machine, whose budget is told how much it is."""
+        self._checkpoints.aside = self.unit.state_bytes
         handler = self.vector, self.handler_stack, tuple(self.saved)
         return EngineState(self.unit.save(), handler, self._lower, self._still)
 

@@ -50,6 +50,11 @@ class KeyVirtualizer(VirtualUnit):
         """All that it holds, with what each shadow key stands for and the age of the registers."""
         return replace(super().save(), own=(tuple(self.uses.items()), tuple(self._order)))
 
+    @property
+    def state_bytes(self) -> int:
+        """With a pair for each use of a shadow key."""
+        return super().state_bytes + 64 * len(self.uses)
+
     def load(self, saved: VirtualState) -> None:
         """Exact inverse of `save`."""
         super().load(saved)

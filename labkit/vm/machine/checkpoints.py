@@ -114,7 +114,7 @@ class _Pool:
 
 
 class Checkpoints:
-    """A line of checkpoints of one machine, oldest first; `budget` bounds the bytes of page versions.
+    """A line of checkpoints of one machine, oldest first; `budget` bounds the bytes of page versions, with `aside`.
 
     When the budget is used up every second checkpoint but the newest is given up, so any point stays
     reachable, only from a little further away.
@@ -122,6 +122,8 @@ class Checkpoints:
 
     def __init__(self, budget: int | None = None) -> None:
         self.budget = budget
+        self.aside = 0
+        """Bytes that somebody else keeps with each checkpoint: the state of an engine, which a guest may make large."""
         self.list: list[Checkpoint] = []
         self._pool = _Pool()
         # one row per version: frame << 32 | checkpoint, and the slot; sorted when `_sorted`
@@ -144,7 +146,8 @@ class Checkpoints:
         self._keys.append(checkpoint.frames.astype(np.int64) << 32 | number)
         self._slots.append(self._pool.store(pages, checkpoint.frames))
         self._index = None
-        if self.budget is not None and self.bytes > self.budget and len(self.list) > 4:
+        taken = self.bytes + self.aside * len(self.list)
+        if self.budget is not None and taken > self.budget and len(self.list) > 4:
             self.thin()
 
     def before(self, clock: int) -> int:

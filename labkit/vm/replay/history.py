@@ -112,6 +112,10 @@ class History:
     def _mark(self) -> None:
         noted = len(self.events.rows), len(self._printed), len(self.inputs)
         self._marks[self.clock] = _Mark(self.monitor.save(), *noted)
+        kept = self.machine.checkpoints.list
+        if len(self._marks) > 2 * len(kept):  # of those that have been given up
+            clocks = {checkpoint.clock for checkpoint in kept}
+            self._marks = {clock: mark for clock, mark in self._marks.items() if clock in clocks}
 
     def _on_delivery(self, done: bool) -> None:
         self.watch.delivering(done)
