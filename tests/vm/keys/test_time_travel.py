@@ -108,10 +108,10 @@ def test_a_checkpoint_has_the_unit():
 def test_a_unit_that_the_guest_makes_large_counts_against_the_budget():
     """A million translations are 8 MB in each checkpoint: without that, nothing would ever be given up."""
     machine = Rings(KeyVirtualizer(), rounds=2000, skip_trials=1).machine
-    timeline = Timeline(machine, engine=lambda machine: KeysEngine(machine, KeyVirtualizer()))
+    unit = KeyVirtualizer()
+    timeline = Timeline(machine, engine=lambda machine: KeysEngine(machine, unit))
     history, checkpoints = timeline._history, machine.checkpoints
     history.epoch, checkpoints.budget = 5_000, 4 << 20
-    unit = timeline.engine.unit
     for page in range(0x1000, 0x1000 + (1 << 16)):
         unit.insert(Entry(page, page, 2, 3, 0x77))
     timeline.run(300_000)
@@ -120,7 +120,7 @@ def test_a_unit_that_the_guest_makes_large_counts_against_the_budget():
     assert len(checkpoints) < 12
     assert len(history._marks) <= 2 * len(checkpoints)
     timeline.seek(checkpoints.list[-1].clock)
-    assert len(timeline.engine.unit.translations) > 1 << 16
+    assert len(unit.translations) > 1 << 16
 
 
 # --- user and supervisor by keys, on an unmodified guest
