@@ -23,7 +23,7 @@ from labkit.guests.fetch import fetched
 from labkit.vm.replay.expansion_parameters import ExpansionParameters
 from labkit.vm.replay.trace_batch import Batch
 from labkit.vm.replay.trace_expand import expand_windows
-from labkit.vm.replay.trace_parts import PART, GuestRecipe, expand_parts, in_parallel
+from labkit.vm.replay.trace_parts import PART, GuestRecipe, expand_parts, in_parallel, local_cluster
 from labkit.vm.replay.trace_source import Rerun
 from labkit.vm.replay.trace_spans import Window
 from labkit.vm.replay.trace_states import States, run_through
@@ -122,8 +122,7 @@ def _cluster(wanted: bool) -> Iterator[str | None]:
         yield None
         return
     dask: Any = import_module("distributed")
-    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "silence_logs": 50}
-    with dask.LocalCluster(**settings) as cluster, dask.Client(cluster) as client:
+    with dask.LocalCluster(**local_cluster(2)) as cluster, dask.Client(cluster) as client:
         client.wait_for_workers(2)
         client.run(_warm)
         yield str(cluster.scheduler_address)

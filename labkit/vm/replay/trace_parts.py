@@ -28,7 +28,10 @@ from labkit.vm.replay.trace_source import Replayed, Rerun, Source
 from labkit.vm.replay.trace_spans import Window
 from labkit.vm.replay.trace_states import State, States, resume, run_through
 
-__all__ = ["PART", "GuestRecipe", "Part", "Recipe", "RecordingRecipe", "bounded", "cut", "expand_parts", "in_parallel"]
+__all__ = [
+    "PART", "GuestRecipe", "Part", "Recipe", "RecordingRecipe", "bounded", "cut", "expand_parts", "in_parallel",
+    "local_cluster",
+]  # fmt: skip
 
 PART = 1 << 23
 FOREVER = 1 << 59
@@ -213,15 +216,22 @@ def in_parallel(
             cluster.close()
 
 
+def local_cluster(jobs: int) -> dict[str, Any]:
+    """Dask's settings for workers on this machine: no dashboard, and no port that another cluster could hold."""
+    anywhere = {"dashboard_address": "127.0.0.1:0"}
+    return {
+        "n_workers": jobs, "threads_per_worker": 1, "dashboard_address": None, "silence_logs": 50,
+        "scheduler_kwargs": anywhere,
+    }  # fmt: skip
+
+
 def _client(jobs: int, scheduler: str | None) -> tuple[Any, Any]:
     try:
         dask: Any = import_module("distributed")
     except ImportError:
         raise TraceError("jobs need Dask: run `pip install 'labkit[trace]'`") from None
     if scheduler is None:
-        cluster = dask.LocalCluster(
-            n_workers=jobs, threads_per_worker=1, dashboard_address=None, silence_logs=50
-        )
+        cluster = dask.LocalCluster(**local_cluster(jobs))
         return cluster, dask.Client(cluster)
     try:
         return None, dask.Client(scheduler, timeout=10)
