@@ -1,7 +1,7 @@
 """Random attacks on the monitor by a guest under binary translation: its kernel, and its programs.
 
     0000 1000  GDT       0001 0000  code, 16 bytes an instruction      0020 0000  2 MB of the guest's own
-    FFC0 0000  the guest's own as well, by its page tables; the monitor's by ours
+    FFC0 0000  the guest's own as well, by its page tables, as all the space is; the monitor's by ours
 
 Code is blocks of random instructions that read, write, do both, push, pop, copy and load segment registers; each may
 fault, and then the next one is tried. Segments and addresses are drawn so that most accesses come to the monitor's
@@ -27,6 +27,8 @@ __all__ = ["Assault", "Assaulted"]
 
 RAM = 16 << 20
 TABLE, CODE, DATA, DIRECTORY, TOP_FRAMES = 0x1000, 0x10000, 0x200000, 0x100000, 0x800000
+FRAMES, ELSEWHERE = {0: 0, 1: 0x400000, 1023: TOP_FRAMES}, 0xC00000
+"""By 4 MB page: all of the linear space is the guest's to use, so that what is refused is refused by the monitor."""
 CANARIES = c.TC_COPIES + 0x31000
 SLOT, LENGTH = 16, 48
 MONITOR = c.TC_BASE
@@ -86,8 +88,7 @@ class Assault:
         assert shadows is not None  # noqa: S101  (it is the default)
         shadows.leave_out(left_out)
         self._put(DIRECTORY, b"".join(
-            ((at << 22 if at != 1023 else TOP_FRAMES) | 0x87).to_bytes(4, "little") if at in (0, 1, 1023) else bytes(4)
-            for at in range(1024)
+            (FRAMES.get(at, ELSEWHERE) | 0x87).to_bytes(4, "little") for at in range(1024)
         ))  # fmt: skip
         self._canaries()
         first = c.TC_PHYSICAL
