@@ -4,5 +4,6 @@ Entry object: `BinaryTranslator`. Read first: `translator.py`, `decode.py`, `emi
 """
 
 from labkit.vm.engines.engine import BinaryTranslator
+from labkit.vm.engines.snapshot import Snapshot, Translation
 
-__all__ = ["BinaryTranslator"]
+__all__ = ["BinaryTranslator", "Snapshot", "Translation"]

@@ -13,10 +13,8 @@ A piece ends behind a jump that is always taken; a conditional one is passed thr
 from enum import IntEnum, auto
 from typing import NamedTuple
 
-__all__ = ["ENDS", "LONGEST", "Kind", "Piece", "classify"]
+__all__ = ["ENDS", "Kind", "Piece", "classify"]
 
-LONGEST = 64
-"""Guest instructions in one translation."""
 
 
 class Kind(IntEnum):

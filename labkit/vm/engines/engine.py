@@ -32,6 +32,7 @@ The guest's execution points are those of the other engine: the clock counts the
 
 import mmap
 
+from labkit.vm.engines.snapshot import Snapshot
 from labkit.vm.engines.translator import Translator
 from labkit.vm.machine.exit import Exit, ExitKind
 from labkit.vm.machine.processor import NEVER, Processor
@@ -80,6 +81,10 @@ class BinaryTranslator:
     def counts(self) -> dict[str, int]:
         """What the engine has done, by name."""
         return {**self._translator.counts, **self._cache.counts, **self._counts}
+
+    def snapshot(self) -> Snapshot:
+        """The translations that there are now, to be looked at."""
+        return self._translator.snapshot()
 
     def run(self, deadline: int, pause: int) -> Exit:
         """Go on until a deadline or an exit."""

@@ -207,10 +207,6 @@ class Board:
         else:
             self._write_wide[port](port, size, value)
 
-    def mmio_at(self, physical: int) -> bool:
-        """Whether a physical address belongs to a chip's registers and not to memory."""
-        return physical & ~0xFFF in (IOAPIC_BASE, LAPIC_BASE)
-
     def read_mmio(self, physical: int, size: int) -> int:
         """A load from a chip's registers; all ones where there is none."""
         page = physical & ~0xFFF

@@ -23,25 +23,22 @@ from labkit.vm.machine.exit import Exit, ExitKind
 from labkit.vm.machine.exit_reason import exit_for
 from labkit.vm.machine.memory import FRAME_SIZE
 from labkit.vm.machine.probes import cells as c
-from labkit.vm.machine.probes import decode, dispatch, scan, translated, translated_check, translated_run
+from labkit.vm.machine.probes import decode, dispatch, translated, translated_check, translated_run
 from labkit.vm.machine.probes.call_site import CallSites
 from labkit.vm.machine.probes.emulator import Hook
 from labkit.vm.machine.processor import NEVER, Processor
 from labkit.vm.machine.shadow_segments import ShadowSegments
 from labkit.vm.machine.translated_places import Operation, Place
+from labkit.vm.machine.translating import Translating
 
-__all__ = ["NO_REGISTER", "SPECIAL", "Operation", "Place", "Reason", "TranslatedCode"]
+__all__ = ["Operation", "Place", "Reason", "TranslatedCode"]
 
 NO_PAGE = 1 << 62
-HASH_SIZE = 1 << dispatch.HASH_BITS
-HASH_MASK = HASH_SIZE - 1
 SPARE = 64
 VIRTUAL_8086 = 0x20000
 LONGEST_INSTRUCTION = 15
 TRANSLATOR_STOPS = (c.Stop.MISSING, c.Stop.CALLOUT, c.Stop.STALE, c.Stop.CODE_WRITE, c.Stop.MONITOR)
 BETWEEN = (c.Stop.DEADLINE, c.Stop.PAUSE, c.Stop.WINDOW)
-NO_REGISTER = dispatch.NO_REGISTER
-SPECIAL = scan.SPECIAL
 Reason = c.Stop
 
 
@@ -64,8 +61,6 @@ class TranslatedCode:
         self.flags: npt.NDArray[np.uint8] = np.zeros(size, np.uint8)
         self.operations: npt.NDArray[np.uint8] = np.zeros(size, np.uint8)
         self.arguments: npt.NDArray[np.uint32] = np.zeros(2 * size, np.uint32)
-        self.keys: npt.NDArray[np.uint32] = np.zeros(HASH_SIZE, np.uint32)
-        self.values: npt.NDArray[np.uint32] = np.zeros(HASH_SIZE, np.uint32)
         self._seen = np.zeros(1 << 20, np.uint8)
         self._seen_list = np.zeros(1 << 20, np.uint32)
         self.pages: npt.NDArray[np.uint32] = np.zeros(1 << 20, np.uint32)
@@ -77,7 +72,6 @@ class TranslatedCode:
         self.shadows = ShadowSegments(self._cells, self.memory) if shadowed else None
         """Of the guest's descriptors, on which translated code runs; None: it runs on the guest's own."""
         self._source = ctypes.create_string_buffer(2 * FRAME_SIZE)
-        self._lengths = ctypes.create_string_buffer(FRAME_SIZE)
         self._sites = CallSites(
             self._core.array, self._core.emulator.layout,
             translated_run.translated_block_hook_replacing, translated_run.translated_block_hook_again,
@@ -97,9 +91,8 @@ class TranslatedCode:
         core.emulator.map(c.TC_PHYSICAL, self.BYTES, host)
         tables: dict[int, npt.NDArray[Any]] = {
             c.TC_SUMS: self.sums, c.TC_GUEST: self.guest, c.TC_FLAGS: self.flags,
-            c.TC_OPERATIONS: self.operations, c.TC_ARGUMENTS: self.arguments, c.TC_KEYS: self.keys,
-            c.TC_VALUES: self.values, c.TC_SEEN: self._seen, c.TC_SEEN_LIST: self._seen_list,
-            c.TC_PAGES: self.pages,
+            c.TC_OPERATIONS: self.operations, c.TC_ARGUMENTS: self.arguments,
+            c.TC_SEEN: self._seen, c.TC_SEEN_LIST: self._seen_list, c.TC_PAGES: self.pages,
         }  # fmt: skip
         addresses: dict[int, int] = {cell: table.ctypes.data for cell, table in tables.items()}
         for cell, address in addresses.items():
@@ -107,6 +100,8 @@ class TranslatedCode:
         a[c.TC_MEMORY], a[c.CONTROL_FUNCTION] = host, core.emulator.control_function
         a[c.CPU], a[c.FLUSH_FUNCTION] = core.emulator.layout.processor, core.emulator.flush_page_function
         a[c.TC_FREE] = 1
+        self.making = Translating(core.array, self.memory)
+        """The translation that is being made."""
 
     # --- code that may change
 
@@ -141,29 +136,7 @@ class TranslatedCode:
             at += size
         return start
 
-    def scan(self, source: int, size: int, most: int) -> bytes:
-        """Lengths of the instructions in code at a host address, with SPECIAL where one is not simply copied."""
-        return ctypes.string_at(self._lengths, scan.scan(source, size, most, ctypes.addressof(self._lengths)))
-
-    def length_of(self, source: int) -> int:
-        """Bytes of one instruction."""
-        return int(decode.instruction(source, 1)) & decode.LENGTH
-
-    def copy(self, place: int, source: int, first: int, count: int, eip: int, retired: int, flags: int) -> int:
-        """Copy guest instructions that `scan` has noted, from number `first` on; the bytes that they take."""
-        lengths = ctypes.addressof(self._lengths) + first
-        return int(scan.copy(self._cells, place, source, lengths, count, eip, retired, flags))
-
-    def put(self, place: int, code: bytes, eip: int, retired: int, flags: int) -> None:
-        """Code that stands for the instruction at a guest EIP; `flags` (`Place`) are of its first byte."""
-        self.memory[place : place + len(code)] = code
-        scan.mark(self._cells, place, len(code), eip, retired, flags)
-
-    def put_operation(
-        self, place: int, eip: int, retired: int, flags: int, number: int, first: int, second: int
-    ) -> None:
-        """An INT3 that stands for an operation, with its arguments."""
-        scan.operation(self._cells, place, eip, retired, flags, number, first, second)
+    # --- forgetting
 
     def is_seen(self, page: int) -> bool:
         """Does this linear page (a number) still lead to the frame that its code was translated from?"""
@@ -187,7 +160,7 @@ class TranslatedCode:
 
     def forget_all(self) -> None:
         """The cache is empty again."""
-        self.keys[:] = self.values[:] = 0
+        self.making.forget_all()
         self._processor.flush_code()
         self.forget_seen()
 
@@ -198,16 +171,13 @@ class TranslatedCode:
         """What the compiled dispatcher has done."""
         cells = self._cells
         return {
+            "translations": int(cells[c.TC_TRANSLATIONS]), "translated instructions": int(cells[c.TC_TRANSLATED]),
             "linked jumps": int(cells[c.TC_LINKS]), "chain hits": int(cells[c.TC_FOLLOWED]),
             "returns": int(cells[c.TC_RETURNS]), "indirect jumps": int(cells[c.TC_INDIRECT]),
             "flag changes": int(cells[c.TC_FLAG_CHANGES]), "privileged": int(cells[c.TC_PRIVILEGED]),
             "compiled switches": int(cells[c.TC_SWITCHES]),
             **(self.shadows.counts if self.shadows is not None else {}),
         }  # fmt: skip
-
-    def guest_eip(self, place: int) -> int:
-        """The guest's EIP at a place in the cache."""
-        return int(self.guest[place])
 
     # --- running
 

@@ -3,7 +3,7 @@
 from enum import IntEnum, IntFlag
 
 from labkit.vm.machine.probes import cells as c
-from labkit.vm.machine.probes import dispatch
+from labkit.vm.machine.probes import operations
 
 __all__ = ["Operation", "Place"]
 
@@ -11,28 +11,28 @@ __all__ = ["Operation", "Place"]
 class Operation(IntEnum):
     """What an INT3 in the cache stands for; see `probes/dispatch.py`."""
 
-    CALLOUT = dispatch.CALLOUT
-    JUMP = dispatch.JUMP
-    RETURN = dispatch.RETURN
-    GO_REGISTER = dispatch.GO_REGISTER
-    CALL_REGISTER = dispatch.CALL_REGISTER
-    GO_MEMORY = dispatch.GO_MEMORY
-    CALL_MEMORY = dispatch.CALL_MEMORY
-    CLI = dispatch.CLI
-    STI = dispatch.STI
-    POPF = dispatch.POPF
-    PAUSE = dispatch.PAUSE
-    INVLPG = dispatch.INVLPG
-    TO_CR3 = dispatch.TO_CR3
-    FROM_CONTROL = dispatch.FROM_CONTROL
-    SEGMENT_REGISTER = dispatch.SEGMENT_REGISTER
-    SEGMENT_MEMORY = dispatch.SEGMENT_MEMORY
-    POP_SEGMENT = dispatch.POP_SEGMENT
-    IRET = dispatch.IRET
-    SYSEXIT = dispatch.SYSEXIT
-    LEND = dispatch.LEND
-    BACK = dispatch.BACK
-    CLOSE = dispatch.CLOSE
+    CALLOUT = operations.CALLOUT
+    JUMP = operations.JUMP
+    RETURN = operations.RETURN
+    GO_REGISTER = operations.GO_REGISTER
+    CALL_REGISTER = operations.CALL_REGISTER
+    GO_MEMORY = operations.GO_MEMORY
+    CALL_MEMORY = operations.CALL_MEMORY
+    CLI = operations.CLI
+    STI = operations.STI
+    POPF = operations.POPF
+    PAUSE = operations.PAUSE
+    INVLPG = operations.INVLPG
+    TO_CR3 = operations.TO_CR3
+    FROM_CONTROL = operations.FROM_CONTROL
+    SEGMENT_REGISTER = operations.SEGMENT_REGISTER
+    SEGMENT_MEMORY = operations.SEGMENT_MEMORY
+    POP_SEGMENT = operations.POP_SEGMENT
+    IRET = operations.IRET
+    SYSEXIT = operations.SYSEXIT
+    LEND = operations.LEND
+    BACK = operations.BACK
+    CLOSE = operations.CLOSE
 
 
 class Place(IntFlag):

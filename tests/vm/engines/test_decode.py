@@ -43,3 +43,12 @@ def test_what_must_not_be_copied_is_not() -> None:
     for code in MUST_NOT_BE_COPIED:
         assert scanned(code + bytes(12)) & scan.SPECIAL, code.hex(" ")
         assert classify(0x1000, code).kind is not Kind.COPY, code.hex(" ")
+
+
+def test_prefixes_that_change_nothing(both) -> None:
+    # call f; mov ecx, 3; again: f2 loop again; 2e jnz (hint) end; 2e jmp +1; nop; end: hlt; f: cmp eax, eax; rep ret
+    code = bytes.fromhex("e8 14000000 b9 03000000 f2e2fd 2e 0f85 03000000 2e eb01 90 90 f4")
+    code = code.ljust(0x19, b"\xf4") + bytes.fromhex("39c0 f3c3")
+    ran = both(code)
+    assert ran.engine.counts["callouts"] <= 1  # the HLT
+    assert ran.bt.machine.registers.ecx == 0

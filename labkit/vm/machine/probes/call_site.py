@@ -25,6 +25,8 @@ a longer call, ff 15 ..., of what lies more than 2 GB away: then a 53rd byte bec
 are made when somebody wants them (`unfold`). Sites lie at least 256 bytes apart, for the head of a translation
 (192 bytes) and the code above are between two of them: so the place of a site is its number.
 
+Two more forms of the right side are in guarded_site.py.
+
 `enter` and `again` are a few instructions of machine code on a page of our own: they hand the hook the call's
 return address, and after a hook that has replaced its call they begin with the new code.
 
@@ -57,6 +59,14 @@ from labkit.vm.machine.probes.decode import (
     SENSITIVE,
 )
 from labkit.vm.machine.probes.exit_checks import drop_exit_checks
+from labkit.vm.machine.probes.guarded_site import (
+    COUNTS_BRANCH,
+    COUNTS_OTHER,
+    GUARDED,
+    counting_code,
+    write_guarded,
+    write_page_check,
+)
 from labkit.vm.machine.probes.host_calls import far_target, target
 from labkit.vm.machine.probes.intrinsics import (
     load8,
@@ -69,7 +79,7 @@ from labkit.vm.machine.probes.intrinsics import (
     store64,
 )
 
-__all__ = ["REPLACED", "CallSites", "describe", "replace_call", "unfold"]
+__all__ = ["REPLACED", "CallSites", "describe", "replace_call", "replace_page_check", "unfold"]
 
 U = np.uint64
 SITES = 1 << 22  # Unicorn's buffer for translations has 1 GB at most
@@ -119,22 +129,27 @@ def _is_known(a, site, linear, size):  # type: ignore[no-untyped-def]
     return target(site + U(52)) == a[c.EXIT_CHECK] or far_target(site + U(53)) == a[c.EXIT_CHECK]
 
 
-@entry("i64(cells, u64, u64, u64, u64)")
-def replace_call(a, back, linear, size, info):  # type: ignore[no-untyped-def]
-    """Let the block count itself from now on, whose hook returns to `back`: 1, or 0 where it must not."""
-    if info & U(CALLS_ONLY) or (info & U(INFO_COUNT)) > LONGEST:
-        return 0
+@njit()
+def _describe(a, back, linear, size, info):  # type: ignore[no-untyped-def]
+    """Number of the site whose hook returns to `back`, which is described from now on; 0 where there is none."""
     site = back - CALL
     number = (site - a[c.SITE_BASE]) >> U(8)
     far = np.int64(a[c.AGAIN]) - np.int64(site + AGAIN)
     if number >= U(SITES) or far != np.int64(np.int32(far)) or not _is_known(a, site, linear, size):
-        return 0
+        return U(0)
     unfold(a)  # the description may be that of a block which is no more, except here
     at = a[c.SITES] + (number << U(4))
     store64(at, linear | (size << U(32)))
     store64(at + U(8), info)
     if load16(site + U(47)) == 0x15FF:
         store8(site + U(52), np.uint8(0x90))
+    return number
+
+
+@njit()
+def _write(a, site, number, info):  # type: ignore[no-untyped-def]
+    """The right side of the drawing."""
+    far = a[c.AGAIN] - site - AGAIN
     store16(site, np.uint16(0xB948))
     store64(site + U(2), a[c.SELF])
     store32(site + U(10), np.uint32(0x48018B48))
@@ -150,9 +165,32 @@ def replace_call(a, back, linear, size, info):  # type: ignore[no-untyped-def]
     store32(site + U(39), np.uint32(0x2041FF48) if info & U(BRANCH) else np.uint32(0x90900BEB))
     store16(site + U(43), np.uint16(0x07EB))
     store8(site + U(45), np.uint8(0xE8))
-    store32(site + U(46), np.uint32(U(far) & MASK32))
+    store32(site + U(46), np.uint32(far & MASK32))
     store16(site + U(50), np.uint16(0x9066))
-    drop_exit_checks(a, site, linear, size)
+
+
+@entry("i64(cells, u64, u64, u64, u64)")
+def replace_call(a, back, linear, size, info):  # type: ignore[no-untyped-def]
+    """Let the block count itself from now on, whose hook returns to `back`: 1, or 0 where it must not."""
+    if info & U(CALLS_ONLY & ~GUARDED) or (info & U(INFO_COUNT)) > LONGEST:
+        return 0
+    number = _describe(a, back, linear, size, info)
+    if not number:
+        return 0
+    if info & U(GUARDED):
+        write_guarded(a, back - CALL, number, info)
+    else:
+        _write(a, back - CALL, number, info)
+    drop_exit_checks(a, back - CALL, linear, size)
+    return 1
+
+
+@njit()
+def replace_page_check(a, back, linear, size, page):  # type: ignore[no-untyped-def]
+    """The same of a block in the translation cache that is there for its page to be looked at."""
+    if not _describe(a, back, linear, size, U(0)):
+        return 0
+    write_page_check(a, back - CALL, page)
     return 1
 
 
@@ -233,6 +271,9 @@ class CallSites:
         weakref.finalize(self, _libc().munmap, start, 4096)
         code = _enter(hook.address).ljust(64, b"\xcc") + _again(hook_again.address, int(cells[c.ENGINE]), check)
         ctypes.memmove(start, code, len(code))
+        for offset, branch in ((COUNTS_BRANCH, True), (COUNTS_OTHER, False)):
+            counts = counting_code(displacement, branch)
+            ctypes.memmove(start + 64 + int(offset), counts, len(counts))
         self.tracing = Address(start)
         self._descriptions = np.zeros(2 * SITES, np.uint64)
         cells[c.SITES], cells[c.SELF] = self._descriptions.ctypes.data, cells.ctypes.data

@@ -87,7 +87,6 @@ TLB_FILLS = 64
 DECODES = 65
 RDTSCS = 66
 SYSENTERS = 67
-DECODE_MISMATCH = 68
 FORGOTTEN = 97  # how often all decoded blocks were forgotten: from then on generations come a second time
 RESUME = 98  # 1 + the clock at which RF was set: it is set as long as no further instruction has retired
 LAST_ECX = 71  # at the start of the last block, while there are mixed frames
@@ -151,8 +150,8 @@ TC_GUEST = 146  # u32 per byte: the guest's EIP
 TC_FLAGS = 147  # u8 per byte: TC_INSIDE, ...
 TC_OPERATIONS = 148  # u8 per byte: what the INT3 there stands for (probes/dispatch.py)
 TC_ARGUMENTS = 149  # two u32 per byte
-TC_KEYS = 150  # u32: guest EIP, hashed
-TC_VALUES = 151  # u32: place of its translation, 0 = none
+TC_PLACES = 150  # u64, hashed: guest EIP << 32 | place of its translation, 0 = none
+TC_WORK = 151  # what is being translated (probes/translate.py)
 TC_BLOCK = 152  # the block that the clock counted last
 TC_SIZE = 153  # its bytes; 0 = none is in flight
 TC_SEEN = 154  # u8 per linear page: it is known to lead to the frame that its code was translated from
@@ -167,7 +166,8 @@ TC_LINKS = 162  # counts: jumps linked
 TC_RETURNS = 163
 TC_INDIRECT = 164
 TC_FLAG_CHANGES = 165
-TC_SEGMENT_LOADS = 166
+TC_TRANSLATIONS = 166  # made
+TC_TRANSLATED = 171  # instructions in them
 TC_SWITCHES = 168  # from a program to the kernel or back without the monitor
 TC_PRIVILEGED = 169  # privileged instructions done by the dispatcher
 FLUSH_FUNCTION = 170  # tlb_flush_page, where Unicorn's library offers it

@@ -29,6 +29,26 @@ from labkit.vm.machine.probes.intrinsics import (
     store32,
     store64,
 )
+from labkit.vm.machine.probes.operations import (
+    CALL_MEMORY,
+    CALL_REGISTER,
+    CLI,
+    CLOSE,
+    FROM_CONTROL,
+    GO_REGISTER,
+    INVLPG,
+    IRET,
+    JUMP,
+    LEND,
+    PAUSE,
+    POP_SEGMENT,
+    POPF,
+    RETURN,
+    SEGMENT_REGISTER,
+    STI,
+    SYSEXIT,
+    TO_CR3,
+)
 from labkit.vm.machine.probes.privileged import (
     flush_page,
     interrupt_return,
@@ -39,8 +59,8 @@ from labkit.vm.machine.probes.privileged import (
     system_exit,
 )
 from labkit.vm.machine.probes.shadow import close, guest_segment, lend_gs
+from labkit.vm.machine.probes.translate import translate
 from labkit.vm.machine.probes.translated import (
-    HASH_BITS,
     NOWHERE,
     find,
     is_seen,
@@ -49,11 +69,7 @@ from labkit.vm.machine.probes.translated import (
 )
 from labkit.vm.machine.probes.traps import note_exception
 
-__all__ = [
-    "BACK", "CALLOUT", "CALL_MEMORY", "CALL_REGISTER", "CLI", "CLOSE", "FROM_CONTROL", "GO_MEMORY", "GO_REGISTER",
-    "HASH_BITS", "INVLPG", "IRET", "JUMP", "LEND", "NO_REGISTER", "PAUSE", "POPF", "POP_SEGMENT", "RETURN",
-    "SEGMENT_MEMORY", "SEGMENT_REGISTER", "STI", "SYSEXIT", "TO_CR3", "dispatch_hook",
-]  # fmt: skip
+__all__ = ["dispatch_hook"]
 
 U = np.uint64
 CELLS_POINTER = types.CPointer(types.uint64)
@@ -64,15 +80,6 @@ CPL, INHIBIT, SS32 = np.uint32(3), np.uint32(8), np.uint32(0x20)
 IF, IOPL = np.uint32(0x200), np.uint32(0x3000)
 RARE = np.uint32(0x34100)  # TF NT RF VM: not in the translation cache
 ESP, SS_BASE = 4 * 8, layout.SEGMENTS + 2 * 24 + 8
-NO_REGISTER = 0xFF
-
-
-# what an INT3 stands for
-(
-    CALLOUT, JUMP, RETURN, GO_REGISTER, CALL_REGISTER, GO_MEMORY, CALL_MEMORY, CLI, STI, POPF, PAUSE,
-    INVLPG, TO_CR3, FROM_CONTROL, SEGMENT_REGISTER, SEGMENT_MEMORY, POP_SEGMENT, IRET, SYSEXIT,
-    LEND, BACK, CLOSE,
-) = range(22)  # fmt: skip
 
 
 @njit()
@@ -112,10 +119,17 @@ def _retire(a):  # type: ignore[no-untyped-def]
 
 
 @njit()
+def _found(a, target):  # type: ignore[no-untyped-def]
+    """Place of the translation of the code at a guest EIP, made now if need be; 0 where Python has to make it."""
+    found = find(a, target)
+    return found or translate(a, target)
+
+
+@njit()
 def _jump(a, place, argument):  # type: ignore[no-untyped-def]
     """The jump before this stub: link it, if there is something to link it to."""
     target = U(load32(argument + U(4)))
-    found = find(a, target)
+    found = _found(a, target)
     if not found:
         a[c.TC_SIZE] = U(0)
         _leave(a, c.Stop.MISSING, target)
@@ -136,7 +150,7 @@ def _jump(a, place, argument):  # type: ignore[no-untyped-def]
 def _go(a, target):  # type: ignore[no-untyped-def]
     """The operation has retired and goes on at a guest address."""
     _retire(a)
-    found = find(a, target)
+    found = _found(a, target)
     if found and is_seen(a, target >> U(12)):
         a[c.TC_FOLLOWED] += U(1)
         store64(a[c.ENV] + U(layout.EIP), BASE + found)

@@ -21,8 +21,8 @@ from labkit.vm.machine.probes.tlb import lookup
 from labkit.vm.machine.probes.walk import WALK_FAULT, WALK_WRITE, mark_dirty
 
 __all__ = [
-    "HASH_BITS", "NOWHERE", "ahead", "code_page", "enter", "find", "forget_page", "forget_seen", "hook_place",
-    "is_seen", "kernel_word", "page_seen", "settle_translated",
+    "HASH_BITS", "NOWHERE", "ahead", "code_page", "enter", "find", "find_place", "forget_page", "forget_seen",
+    "hook_place", "is_seen", "kernel_word", "note_place", "page_seen", "settle_translated",
 ]  # fmt: skip
 
 U = np.uint64
@@ -105,10 +105,25 @@ def forget_page(a, page):  # type: ignore[no-untyped-def]
 @njit()
 def find(a, guest):  # type: ignore[no-untyped-def]
     """Place of the translation of the code at a guest EIP, 0 for none."""
-    slot = ((guest ^ (guest >> U(HASH_BITS))) & HASH_MASK) << U(2)
-    if U(load32(a[c.TC_KEYS] + slot)) != guest:
-        return U(0)
-    return U(load32(a[c.TC_VALUES] + slot))
+    found = load64(_slot(a, guest))
+    return found & MASK32 if found >> U(32) == guest else U(0)
+
+
+@njit()
+def _slot(a, guest):  # type: ignore[no-untyped-def]
+    return a[c.TC_PLACES] + (((guest ^ (guest >> U(HASH_BITS))) & HASH_MASK) << U(3))
+
+
+@entry("void(cells, u64, u64)")
+def note_place(a, guest, place):  # type: ignore[no-untyped-def]
+    """From now on the translation of the code at a guest EIP is there; 0 for none."""
+    store64(_slot(a, guest), (guest << U(32)) | place)
+
+
+@entry("u64(cells, u64)")
+def find_place(a, guest):  # type: ignore[no-untyped-def]
+    """`find` for Python."""
+    return find(a, guest)
 
 
 @njit()

@@ -16,7 +16,13 @@ from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
 from labkit.vm.machine.probes.answers import CELLS_POINTER, FETCH, WRITE, R, W, X, grant, refuse
 from labkit.vm.machine.probes.block import block_info, count_block, known_info
-from labkit.vm.machine.probes.call_site import REPLACED, describe, replace_call, unfold
+from labkit.vm.machine.probes.call_site import (
+    REPLACED,
+    describe,
+    replace_call,
+    replace_page_check,
+    unfold,
+)
 from labkit.vm.machine.probes.compiled import cfunc, njit, types
 from labkit.vm.machine.probes.decode import BRANCH, ENABLES
 from labkit.vm.machine.probes.fill import paged_answer
@@ -135,6 +141,21 @@ def _simple(a, linear, size):  # type: ignore[no-untyped-def]
     return (done & MASK32) | (U(BRANCH) if done >> U(32) else U(0)) if done & MASK32 < U(128) else U(0)
 
 
+@njit()
+def _page(a, linear):  # type: ignore[no-untyped-def]
+    """The guest's linear page (a number) that a place in the cache is a translation from."""
+    return U(load32(a[c.TC_GUEST] + ((linear - BASE) << U(2)))) >> U(12)
+
+
+@njit()
+def _is_page_check(a, linear, size):  # type: ignore[no-untyped-def]
+    """Is the block the jump before a translation, whose page only has to be looked at?"""
+    if linear < BASE or load8(a[c.TC_FLAGS] + linear - BASE) != c.TC_CHECK or size != U(5):
+        return False
+    sums = a[c.TC_SUMS] + ((linear - BASE) << U(3))
+    return load64(sums + U(40)) == load64(sums) and load8(a[c.TC_SEEN] + _page(a, linear)) != 0
+
+
 @cfunc(types.int64(types.voidptr, types.uint64, types.uint32, CELLS_POINTER, types.uint64))
 def translated_block_hook_replacing(_engine, linear, size32, a, back):  # type: ignore[no-untyped-def]
     """The same, called by way of call_site.py: simple blocks count themselves from now on."""
@@ -142,6 +163,8 @@ def translated_block_hook_replacing(_engine, linear, size32, a, back):  # type: 
     if not a[c.TC_FREE]:
         info = _simple(a, linear, size)
         if info and replace_call(a, back, linear, size, info):
+            return REPLACED
+        if _is_page_check(a, linear, size) and replace_page_check(a, back, linear, size, _page(a, linear)):
             return REPLACED
     _count(a, linear, size)
     return 0
