@@ -8,6 +8,7 @@ from dataclasses import fields
 
 import numpy as np
 
+from labkit.bench.floating_point import floating_point
 from labkit.vm.machine import Machine
 from labkit.vm.machine.state import Segment
 from labkit.vm.replay.disassembly import disassemble
@@ -23,13 +24,18 @@ GAP = 16
 WIDEST = 16
 """Bytes of one that are shown."""
 ACCESSED = 0x20
+SHORT = 60
+"""Characters of a device's value that are shown."""
 BEFORE, AFTER = 4, 6
 """Instructions around a place."""
 
 
 def differences(one: Machine, other: Machine) -> list[str]:
-    """A line for each register, stretch of RAM and device output that differs; none where all is equal."""
-    return [*_clocks(one, other), *_registers(one, other), *_ram(one, other), *_console(one, other)]
+    """A line for each register, stretch of RAM and value in a device that differs; none where all is equal."""
+    return [
+        *_clocks(one, other), *_registers(one, other), *_floating_point(one, other), *_ram(one, other),
+        *_console(one, other), *_devices(one, other),
+    ]  # fmt: skip
 
 
 def _clocks(one: Machine, other: Machine) -> Iterator[str]:
@@ -47,6 +53,13 @@ def _registers(one: Machine, other: Machine) -> Iterator[str]:
         left, right = getattr(here, field.name), getattr(there, field.name)
         if left != right:
             yield f"{field.name}: {_text(left)} / {_text(right)}"
+
+
+def _floating_point(one: Machine, other: Machine) -> Iterator[str]:
+    here, there = (floating_point(machine) for machine in (one, other))
+    for name, left in here.items():
+        if left != there[name]:
+            yield f"{name}: {left:x} / {there[name]:x}"
 
 
 def _text(value: object) -> str:
@@ -81,6 +94,26 @@ def _console(one: Machine, other: Machine) -> Iterator[str]:
     here, there = bytes(one.board.serial.output), bytes(other.board.serial.output)
     if here != there:
         yield f"console: ...{here[-24:]!r} / ...{there[-24:]!r}"
+
+
+def _devices(one: Machine, other: Machine) -> Iterator[str]:
+    """All that a checkpoint keeps of each chip."""
+    here, there = one.board.save(), other.board.save()
+    for chip, left, right in zip(here._fields, here, there, strict=True):
+        if left == right:
+            continue
+        names = getattr(left, "_fields", None)
+        if names is None:
+            yield f"{chip}: {_short(left)} / {_short(right)}"
+            continue
+        for name, mine, yours in zip(names, left, right, strict=True):
+            if mine != yours:
+                yield f"{chip}.{name}: {_short(mine)} / {_short(yours)}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= SHORT else f"{text[:SHORT]}..."
 
 
 def code_around(machine: Machine) -> list[str]:

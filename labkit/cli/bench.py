@@ -78,10 +78,13 @@ def notebook(path: Path, *, cores: int, rounds: int, as_json: bool) -> int:
 
 
 def thread_local(*, trace: Path | None, output: Path | None, as_json: bool) -> int:
-    """Thread-local storage of Linux's programs."""
+    """Thread-local storage of Linux's programs, and the strategies on our own guests."""
+    from labkit.bench import strategies
     from labkit.bench.thread_local import measure
 
-    return _report("thread-local", 1, as_json, lambda: measure(trace, output, complain))
+    return _report(
+        "thread-local", 1, as_json, lambda: [*measure(trace, output, complain), *strategies.measure(complain)]
+    )
 
 
 def timeline(*, rounds: int, as_json: bool) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from labkit.vm.segments.strategies import Strategy
+from labkit.vm.segments.strategies import Strategy, crossings
 from labkit.widgets import svg
 from labkit.widgets.bokehjs import figure_bundle
 from labkit.widgets.notation import decimal
@@ -34,16 +34,7 @@ class StrategyChart:
     @property
     def crossings(self) -> list[tuple[Strategy, Strategy, float]]:
         """Where two lines cross: the cheaper below, the cheaper above, and the share, between two points."""
-        found = []
-        listed = list(self.costs.items())
-        for number, (one, points) in enumerate(listed):
-            for other, against in listed[number + 1 :]:
-                for (x, y), (x2, y2), (_, z), (_, z2) in zip(points, points[1:], against, against[1:], strict=False):
-                    before, after = y - z, y2 - z2
-                    if before * after < 0:
-                        share = x + (x2 - x) * before / (before - after)
-                        found.append((one, other, share) if before < 0 else (other, one, share))
-        return sorted(found, key=lambda crossing: crossing[2])
+        return crossings(self.costs)
 
     def __str__(self) -> str:
         shares = [share for share, _ in next(iter(self.costs.values()))]

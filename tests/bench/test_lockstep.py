@@ -5,9 +5,12 @@ import subprocess
 import sys
 
 import pytest
+from unicorn.x86_const import UC_X86_REG_FPCW, UC_X86_REG_XMM3
 
 from labkit import guests
 from labkit.bench.lockstep import Pair, Plan, compare
+from labkit.bench.state_difference import differences
+from labkit.vm.machine import Machine
 
 MEMORY = 16 << 20
 PLACE, WHEN = 0x300000, 5_003
@@ -41,6 +44,24 @@ def test_the_first_difference_is_located() -> None:
     assert f"ram {PLACE:08x}..{PLACE:08x}: 00 / 5a" in found.what
     assert any(line.startswith("edi: ") and line.endswith("/ 00001234") for line in found.what)
     assert any(line.startswith("> ") for line in found.code)
+
+
+def test_floating_point_and_devices_are_compared() -> None:
+    one, other = (made(guests.boot("teaching", memory=MEMORY)) for _ in range(2))
+    assert differences(one, other) == []
+    other.processor.core.emulator._uc.reg_write(UC_X86_REG_XMM3, 5)
+    other.processor.core.emulator._uc.reg_write(UC_X86_REG_FPCW, 0x27F)
+    other.board.write_port(0x21, 1, 0xA5)  # the interrupt controller's mask
+    found = differences(one, other)
+    assert "xmm3: 0 / 5" in found
+    assert "fpcw: 37f / 27f" in found
+    assert any(line.startswith("pic") for line in found)
+
+
+def made(image) -> Machine:
+    machine = Machine(memory=MEMORY)
+    machine.load(image)
+    return machine
 
 
 def test_text_ends_it_and_typing_goes_to_both() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from labkit.vm.machine.host_memory import keep_large_blocks_apart
 from labkit.vm.machine.memory import FRAME_SIZE, Memory
 from labkit.vm.machine.paging import translate
 from labkit.vm.machine.probes import (
@@ -39,7 +40,7 @@ __all__ = ["Core"]
 UD, PF = 6, 14
 STATUS_FLAGS = 0x8D5  # OF SF ZF AF PF CF
 RF, BREAKPOINTS = 0x10000, 0xFF  # in EFLAGS; those enabled in DR7
-MOST_CHECKED = 256  # blocks with checks of their own; Unicorn asks for each of them at each translated instruction
+MOST_CHECKED = 96  # blocks with checks of their own; Unicorn asks for each of them at each translated instruction
 CALM = 1 << 20  # instructions without checks, after which all code is rid of them
 UNCACHED = 0xFFF  # generation of a page whose decoded blocks are not kept
 FILLS = {"labkit": fill.tlb_fill, "keyed paging": keyed_fill.keyed_fill, "keys": unit_fill.unit_fill}
@@ -51,8 +52,9 @@ class Core:
     def __init__(self, memory: Memory, mmu: str, segmentation: bool) -> None:
         if mmu not in {*FILLS, "unicorn"}:
             raise ValueError(f"mmu {mmu!r}: give one of {', '.join([*FILLS, 'unicorn'])}")
+        keep_large_blocks_apart()
         self.memory, self.mmu, self.segmentation = memory, mmu, segmentation
-        self._given_checks: set[tuple[int, int]] = set()
+        self._given_checks: dict[tuple[int, int], ctypes.c_size_t] = {}
         self._check_all: ctypes.c_size_t | None = None
         self._seen_checks = (0, 0)  # clock, and how many instructions had been checked then
         self.emulator = Emulator()
@@ -294,14 +296,18 @@ class Core:
         start, size = int(cells[c.NEXT_BLOCK]), int(cells[c.NEXT_SIZE])
         if cells[c.SEGMENT_STATE] & c.SEGMENTS_WATCHED or len(self._given_checks) >= MOST_CHECKED:
             self._check_all = self.hook(Hook.CODE, segment_check.check_hook)
+            for handle in self._given_checks.values():  # each is asked for at each instruction that is translated
+                self.emulator.unhook(handle)
+            self._given_checks.clear()
+            self._checked[:] = 0
             self._seen_checks = int(cells[c.CLOCK]), int(cells[c.SEGMENT_CHECKS])
             cells[c.SEGMENT_HOOK] = 1
             self.emulator.drop_all_code()
             return
         if (start, size) not in self._given_checks:
-            self._given_checks.add((start, size))
             last = start + (size if size < 0xFFF else 0x2000) - 1
-            self.hook(Hook.CODE, segment_check.check_hook, first=start, last=last)
+            handle = self.hook(Hook.CODE, segment_check.check_hook, first=start, last=last)
+            self._given_checks[start, size] = handle
         self.forget_block(start, size)
         segments.mark_checked(cells, start, size)
 

@@ -11,13 +11,13 @@ not cut cost nothing anywhere. Costs are in native memory accesses: chosen, not 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from labkit.vm.segments.modes import DATA_REGISTERS
 
-__all__ = ["COSTS", "Costs", "Episode", "Outcome", "Strategy", "compare", "run"]
+__all__ = ["COSTS", "Costs", "Episode", "Outcome", "Strategy", "compare", "crossings", "run"]
 
 Episode = Mapping[str, int]
 """By segment register: accesses to the part that truncation takes."""
@@ -119,3 +119,17 @@ def compare(episodes: Iterable[Episode], costs: Costs = COSTS) -> tuple[Outcome,
     """All strategies on the same episodes, cheapest first."""
     listed = list(episodes)
     return tuple(sorted((run(s, listed, costs) for s in Strategy), key=lambda outcome: outcome.cost))
+
+
+def crossings(costs: Mapping[Strategy, Sequence[tuple[int, float]]]) -> list[tuple[Strategy, Strategy, float]]:
+    """Where two lines (share of episodes in percent, cost) cross: the cheaper below, the cheaper above, the share."""
+    found = []
+    listed = list(costs.items())
+    for number, (one, points) in enumerate(listed):
+        for other, against in listed[number + 1 :]:
+            for (x, y), (x2, y2), (_, z), (_, z2) in zip(points, points[1:], against, against[1:], strict=False):
+                before, after = y - z, y2 - z2
+                if before * after < 0:
+                    share = x + (x2 - x) * before / (before - after)
+                    found.append((one, other, share) if before < 0 else (other, one, share))
+    return sorted(found, key=lambda crossing: crossing[2])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labkit.vm.machine.core import CALM
+from labkit.vm.machine.core import CALM, MOST_CHECKED
 from labkit.vm.machine.machine import Machine
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.monitor.monitor import Monitor
@@ -78,3 +78,30 @@ def test_a_segment_that_shrinks_again_is_noticed_by_code_that_counts_itself(mach
     stop = run(machine, load(3, SMALL) + rounds(2000))
     assert stop.reason is StopReason.SHUTDOWN  # nobody handles its #GP
     assert machine.memory.read(DATA, 4) == (2000).to_bytes(4, "little")
+
+
+def test_many_blocks_are_checked_all_together(machine):
+    """A hook for each block is asked for at each instruction that is translated: they must not become many."""
+    use = b"\x64\xa1\x00\x00\x00\x00\xeb\x00"  # mov eax, fs:[0]; jmp +0
+    run(machine, load(4, SMALL) + use * (MOST_CHECKED + 20) + b"\xf4")
+    assert machine.processor.cells[c.SEGMENT_HOOK] == 1
+    assert len(machine.processor.core._given_checks) == 0
+    run(machine, load(4, FLAT) + rounds(CALM // 2) + b"\xf4")
+    run(machine, load(4, SMALL) + use * 3 + b"\xf4")
+    assert machine.processor.cells[c.SEGMENT_HOOK] == 0
+    assert len(machine.processor.core._given_checks) == 3
+
+
+def test_a_block_that_uses_a_plain_segment_counts_itself(machine):
+    """Counted in place as long as FS is plain; the same block is checked when it is not, and counted again after."""
+    count = 3000
+    loop = b"\xb9" + count.to_bytes(4, "little") + b"\x64\xff\x05\x00\x00\x03\x00\x49\x75\xf6\xf4"  # inc fs:[DATA]
+    run(machine, load(4, FLAT) + loop)
+    assert machine.point.instructions == 2 + 1 + 3 * count + 1
+    assert machine.point.branches == count
+    assert run(machine, load(4, SMALL) + loop).reason is StopReason.SHUTDOWN  # nobody handles its #GP
+    assert machine.memory.read(DATA, 4) == count.to_bytes(4, "little")
+    before = machine.point.instructions
+    assert run(machine, load(4, FLAT) + loop).reason is StopReason.HALTED
+    assert machine.point.instructions - before == 2 + 1 + 3 * count + 1
+    assert machine.memory.read(DATA, 4) == (2 * count).to_bytes(4, "little")
