@@ -27,6 +27,7 @@ from labkit.vm.replay.trace_spans import Window
 from labkit.vm.replay.trace_windows import windows
 
 FULL = os.environ.get("LABKIT_FULL") == "1"
+pytestmark = pytest.mark.timeout(3600 if FULL else 300)
 LINUX = (
     b"ping -c 2 10.0.2.2; cp /bin/busybox /tmp/b; md5sum /tmp/b; date\n",
     b"for i in 1 2 3; do echo $i >> /tmp/n; done; cat /tmp/n | wc -l; ls -l /tmp\n",

@@ -135,6 +135,7 @@ def test_what_is_no_trace(tmp_path: Path):
         read_memory(tmp_path)
 
 
+@pytest.mark.timeout(3600 if FULL else 300)
 def test_hostile_traces(tmp_path: Path):
     part = next(iter(expand_parts(RECIPE.source(), [Window(0, 3_000)], ExpansionParameters())))
     write_part(tmp_path, 0, part.files)
