@@ -46,7 +46,6 @@ class Session:
     start: int = 0
     stop: int = 0
     code: tuple[int, int] = (0, 0)
-    data: tuple[int, int] = (0, 0)
 
     def everything(self, what: frozenset[str] = ALL) -> Iterator[Batch]:
         """The full trace."""
@@ -83,9 +82,9 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
 
 @pytest.fixture(scope="module")
 def popular(session: Session) -> Session:
-    """The same, with an instruction that follows an interrupt, the end of such stretches, and busy pages."""
+    """The same, with an instruction that follows an interrupt, the end of such stretches, and a busy page."""
     first: dict[int, int] = {}
-    code, data = pl.DataFrame(), pl.DataFrame()
+    code = pl.DataFrame()
     for number, batch in enumerate(session.everything(frozenset())):
         rows = instructions(batch)
         interrupts = pl.DataFrame({"point": [r[0] for r in batch.rows if r[3] == "interrupt"]}, {"point": pl.UInt64})
@@ -94,13 +93,9 @@ def popular(session: Session) -> Session:
         if number < 8:
             pages = rows.filter(pl.col("cpl") == 0).select(pl.col("physical") // 4096)
             code = pl.concat([code, pages.group_by("physical").len()])
-            frames = references(batch).select(pl.col("physical") // 4096).filter(pl.col("physical") < 0xFFFFF)
-            data = pl.concat([data, frames.group_by("physical").len()])
     busiest = code.group_by("physical").sum().sort("len", "physical")["physical"][-1]
-    touched = data.group_by("physical").sum().sort("len", "physical")["physical"][-1]
     session.start = max(first, key=lambda linear: (first[linear], linear))
     session.code = (busiest << 12) + 0x123, (busiest << 12) + 0x40000
-    session.data = (touched << 12) + 0x10, (touched << 12) + 0x20000
     for batch in session.everything(frozenset()):
         rows = instructions(batch)
         at = rows["linear"].index_of(session.start)
@@ -194,7 +189,8 @@ def test_windows_with_all_columns(session: Session, tmp_path: Path):
     for name in ("memory", "registers"):
         same(table(folder, name), expected[name])
     same(table(folder, "events").select("point", "kind", "number", "value"), expected["events"])
-    access = pl.col("access").replace_strict({"read": 0, "write": 1, "fetch": 2}, return_dtype=pl.UInt64)
+    kinds = {"read": 0, "write": 1, "fetch": 2, "invlpg": 3, "flush": 4}
+    access = pl.col("access").replace_strict(kinds, return_dtype=pl.UInt64)
     walks = table(folder, "walks").select(pl.col("point", "linear").cast(pl.UInt64), access)
     same(walks, expected["walks"])
 
@@ -210,31 +206,38 @@ def test_branches_of_one_privilege_level(session: Session, tmp_path: Path):
     same(table(folder, "branches"), expected["branches"])
 
 
-@pytest.mark.parametrize("with_data", [False, True])
-def test_one_in_n_of_physical_ranges_between_triggers(popular: Session, tmp_path: Path, with_data: bool):
-    session, every = popular, 7
-    wanted = ExpansionParameters(
-        start_at=session.start, stop_at=session.stop, code_physical=(session.code,), every=every,
-        data=(session.data,) if with_data else (), what=frozenset(("instructions", "values")),
-    )  # fmt: skip
-    folder = written(session, wanted, tmp_path)
+EVERY = 7
 
-    expected, is_open = Tables(), False
+
+def between_triggers(session: Session) -> Tables:
+    """By polars: one instruction in `EVERY` of the code from each `start` to the next `stop`, and its references."""
+    found, is_open, (first, end) = Tables(), False, session.code
     for batch in session.everything(frozenset()):
         here = pl.col("linear")
         mark = pl.when(here == session.start).then(True).when(here == session.stop).then(False)
         since = pl.col("open").forward_fill().fill_null(is_open)
         rows = instructions(batch).with_columns(open=mark).with_columns(since)
         is_open = rows["open"][-1]
-        a, b = session.code
-        inside = pl.col("open") & (pl.col("point") % every == 0) & (pl.col("physical") >= a) & (pl.col("physical") < b)
-        rows = rows.filter(inside)
-        memory = references(batch).join(rows.select(pl.col("point").cast(pl.Int64)), on="point", how="semi")
-        if with_data:
-            a, b = session.data
-            memory = memory.filter((pl.col("physical") >= a) & (pl.col("physical") < b))
-            rows = rows.filter(pl.col("point").cast(pl.Int64).is_in(memory["point"].implode()))
-        expected.add("instructions", rows)
-        expected.add("memory", memory)
-    same_instructions(folder, expected["instructions"])
-    same(table(folder, "memory"), expected["memory"])
+        inside = pl.col("open") & (pl.col("point") % EVERY == 0)
+        rows = rows.filter(inside & (pl.col("physical") >= first) & (pl.col("physical") < end))
+        found.add("instructions", rows)
+        found.add("memory", references(batch).join(rows.select(pl.col("point").cast(pl.Int64)), on="point", how="semi"))
+    return found
+
+
+@pytest.mark.parametrize("with_data", [False, True])
+def test_one_in_n_of_physical_ranges_between_triggers(popular: Session, tmp_path: Path, with_data: bool):
+    expected = between_triggers(popular)
+    rows, memory, data = expected["instructions"], expected["memory"], ()
+    if with_data:
+        places = memory["physical"].sort()
+        data = ((int(places[len(places) // 5]), int(places[len(places) * 4 // 5]) + 1),)
+        memory = memory.filter((pl.col("physical") >= data[0][0]) & (pl.col("physical") < data[0][1]))
+        rows = rows.filter(pl.col("point").cast(pl.Int64).is_in(memory["point"].implode()))
+    wanted = ExpansionParameters(
+        start_at=popular.start, stop_at=popular.stop, code_physical=(popular.code,), every=EVERY, data=data,
+        what=frozenset(("instructions", "values")),
+    )  # fmt: skip
+    folder = written(popular, wanted, tmp_path)
+    same_instructions(folder, rows)
+    same(table(folder, "memory"), memory)
