@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from labkit.vm.machine.exit import Exit, ExitKind
 from labkit.vm.machine.memory import host_memory
-from labkit.vm.machine.probes import answers, trace, trace_helpers, trace_site
+from labkit.vm.machine.probes import answers, tlb, trace, trace_helpers, trace_site
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import trace_words as w
 from labkit.vm.machine.probes.emulator import Hook, skip_flag_offset
@@ -92,7 +92,7 @@ class Capture:
     spaces: Column
     """Rows of (index of the pass, CR3) where the address space has changed; the first is at index 0."""
     registers: Column | None
-    """Rows of eight u32, before each instruction that was begun."""
+    """Rows of nine u32, before each instruction that was begun."""
     walks: Column | None
     """Rows of four u64, see probes/trace_walk.py."""
     start: int
@@ -132,6 +132,8 @@ class Tracer:
             raise RuntimeError("what a binary translator runs cannot be traced: use a machine with the hw engine")
         core = processor.core
         t[w.CELLS] = processor.array.ctypes.data
+        t[w.READ_REGISTER] = core.emulator.register_function
+        tlb.notice(processor.cells)  # what was flushed before is no event of this trace
         processor.cells[c.TRACE] = self._state.ctypes.data
         env = core.emulator.layout.registers
         attached = self._memory and not self._only_hooks and trace_helpers.attach(env, self._state.ctypes.data)
@@ -196,6 +198,7 @@ class Tracer:
     def take(self) -> Capture:
         """What has been noted since the last time. Between two blocks only: no emulation may be under way."""
         t, clock = self._t, self._processor.clock
+        tlb.notice(self._processor.cells)
         count, refs, states = (t[w.PLACE] - t[w.PASSES]) >> 4, int(t[w.REFS]), int(t[w.STATES])
         self._passes[count] = 0, refs, clock & 0xFFFFFFFF, states
         taken = Capture(
@@ -236,13 +239,13 @@ class Tracer:
     def _renew(self) -> None:
         """Other buffers: the old ones are somebody else's now."""
         t, array = self._t, self._pool.array
-        refs = REFS + SLACK_REFS if self._memory else 1
+        refs, words = REFS + SLACK_REFS if self._memory else 1, w.STATE_WORDS
         self._passes = array(4 * (PASSES + SLACK_PASSES), np.uint32).reshape(-1, 4)
         self._address, self._meta = array(refs, np.uint32), array(refs, np.uint8)
         self._value = array(refs if self._values else 1, np.uint64)
         self._linears = array(refs if self._linear else 1, np.uint32)
         self._spaces = array(2 * (SPACES + SLACK_PASSES), np.uint64).reshape(-1, 2)
-        self._states = array(8 * (STATES + SLACK_STATES) if self._registers else 8, np.uint32).reshape(-1, 8)
+        self._states = array(words * (STATES + SLACK_STATES if self._registers else 1), np.uint32).reshape(-1, words)
         self._walked = array(4 * (WALKS + SLACK_WALKS) if self._walks else 4, np.uint64).reshape(-1, 4)
         t[w.PASSES] = t[w.PLACE] = self._passes.ctypes.data
         t[w.PLACE_HIGH] = t[w.PASSES] + 16 * PASSES

@@ -3,7 +3,7 @@
     where       windows of execution points, of guest time, of event numbers, around the Nth hits of an address;
                 triggers
     what        instructions, their bytes, branches only, memory references, their values and linear addresses,
-                registers, walks of the page tables, events, address spaces
+                registers with EFLAGS, walks of the page tables and flushes of the TLB, events, address spaces
     whom        privilege levels, ranges of code (linear or physical), of data (physical), address spaces
     how dense   one point in N, or the first so many points of each period
 
@@ -21,7 +21,7 @@ __all__ = ["EVERYTHING", "WHAT", "ExpansionParameters", "Hits", "TraceError", "p
 
 WHAT = ("instructions", "bytes", "branches", "memory", "values", "linear", "registers", "walks", "events", "spaces")
 """`branches` leaves only control transfers; `values` and `linear` (addresses) mean memory too; `walks` are those of
-the page tables."""
+the page tables, with flushes of the TLB."""
 Range = tuple[int, int]
 UNITS = {"ns": 1, "us": 1000, "ms": 10**6, "s": 10**9}
 

@@ -56,11 +56,11 @@ class Batch:
     target: Column | None = None
     """u32, by reference: linear address; None where it was not asked for."""
     registers: Column | None = None
-    """u32, rows of EAX ECX EDX EBX ESP EBP ESI EDI before each instruction; None where not asked for."""
+    """u32, rows of EAX ECX EDX EBX ESP EBP ESI EDI EFLAGS before each instruction; None where not asked for."""
     starts: Column | None = None
     """u32: index of the first instruction of each block that ran; None where not all of the stretch is there."""
     walks: Column | None = None
-    """u64, rows of (point, linear page, physical page | rights or fault, 0 read 1 write 2 fetch)."""
+    """u64, rows of (point, linear page, physical page | rights or fault, 0 read 1 write 2 fetch 3 INVLPG 4 flush)."""
     code: Column | None = None
     """u64, two for each instruction: its bytes, the first one lowest; None where not asked for."""
 

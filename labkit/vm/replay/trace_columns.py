@@ -119,7 +119,7 @@ def _registers(capture: Capture, starts: Column, count: int) -> Column:
 
 
 def _walks(capture: Capture, batch: Batch, starts: Column, lost: Column) -> Column:
-    """Rows of (point, linear page, what came of it, access): of the instruction whose access it was for."""
+    """Rows of (point, linear page, what came of it, access): of the instruction whose access or flush it was."""
     walks = capture.walks
     if walks is None or not len(walks):
         return np.zeros((0, 4), np.uint64)
@@ -134,9 +134,12 @@ def _walks(capture: Capture, batch: Batch, starts: Column, lost: Column) -> Colu
         ends = np.cumsum(batch.refs, dtype=np.int64)
         owner = np.searchsorted(ends, ref - sums[before], side="right")
         of_pass = capture.passes[np.minimum(after, len(capture.passes) - 1), 1].astype(np.int64)
-        inside = (access != 2) & ~is_lost & (ref < of_pass) & (owner < at)
+        inside = (access < 2) & ~is_lost & (ref < of_pass) & (owner < at)
         at = np.where(inside, owner, at)
+    at = np.where(access > 2, at - 1, at)  # a flush was told at the access after it
     found = np.empty((len(walks), 4), np.uint64)
     found[:, 0] = at.astype(np.uint64) + np.uint64(batch.start)
     found[:, 1], found[:, 2], found[:, 3] = walks[:, 1], walks[:, 2], access
-    return found
+    twice = np.zeros(len(found), np.bool_)  # MOV to CR3 flushes, and changes CR3
+    twice[1:] = (access[1:] == 4) & (found[1:] == found[:-1]).all(axis=1)
+    return found[~twice]

@@ -4,7 +4,7 @@
     OUT.parquet/codes/00000.parquet      part, code, linear uint32, physical uint32, count int32, cpl uint8
     OUT.parquet/branches/...             point, linear, cpl
     OUT.parquet/memory/...               point, physical uint32, access uint8, value uint64, linear uint32
-    OUT.parquet/registers/...            point, eax ecx edx ebx esp ebp esi edi uint32
+    OUT.parquet/registers/...            point, eax ecx edx ebx esp ebp esi edi eflags uint32
     OUT.parquet/bytes/...                part, point, linear, physical, code binary
     OUT.parquet/walks/...                point, linear, physical, rights uint16, fault bool, access
     OUT.parquet/events/...               point, eip, kind, number, value, linear, note
@@ -21,7 +21,8 @@ from `point` on: there is one where the part first runs it, and where it has bec
 
 A row of `walks` is a walk of the page tables that the guest's TLB did not spare it, by the instruction at `point`:
 `rights` are 1 read, 2 write, 4 execute (now), 8 large page, 16 user, 32 writable, 64 dirty, or the page fault's error
-code.
+code. Where `access` is invlpg or flush it is no walk: the TLB has lost one linear page, or all (by MOV to CR3, paging
+bits of CR0 and CR4, a task switch).
 
 `events` carry what labkit.vm.monitor.events.Event says. A table is read as one:
 pandas.read_parquet("OUT.parquet/runs").

@@ -15,8 +15,8 @@ __all__ = ["Table", "Tables"]
 Table = dict[str, Any]
 """Arrays, or a `Constant`, by name of the column."""
 FIRST_TABLE = 16
-REGISTERS = ("eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi")
-ACCESSES = ("read", "write", "fetch")
+REGISTERS = ("eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi", "eflags")
+ACCESSES = ("read", "write", "fetch", "invlpg", "flush")
 
 
 class Tables:

@@ -33,7 +33,7 @@ LINUX = (
     b"for i in 1 2 3; do echo $i >> /tmp/n; done; cat /tmp/n | wc -l; ls -l /tmp\n",
 )
 TEACHING = b"help\n", b"forks 2\n", b"touch 5\n", b"primes 3000\n"
-REGISTERS = ("eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi")
+REGISTERS = ("eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi", "eflags")
 ALL = frozenset(("instructions", "values", "linear", "registers", "walks", "events", "spaces"))
 
 
@@ -228,11 +228,13 @@ def between_triggers(session: Session) -> Tables:
 @pytest.mark.parametrize("with_data", [False, True])
 def test_one_in_n_of_physical_ranges_between_triggers(popular: Session, tmp_path: Path, with_data: bool):
     expected = between_triggers(popular)
-    rows, memory, data = expected["instructions"], expected["memory"], ()
+    rows, memory = expected["instructions"], expected["memory"]
+    data: tuple[tuple[int, int], ...] = ()
     if with_data:
         places = memory["physical"].sort()
-        data = ((int(places[len(places) // 5]), int(places[len(places) * 4 // 5]) + 1),)
-        memory = memory.filter((pl.col("physical") >= data[0][0]) & (pl.col("physical") < data[0][1]))
+        low, high = int(places[len(places) // 5]), int(places[len(places) * 4 // 5]) + 1
+        data = ((low, high),)
+        memory = memory.filter((pl.col("physical") >= low) & (pl.col("physical") < high))
         rows = rows.filter(pl.col("point").cast(pl.Int64).is_in(memory["point"].implode()))
     wanted = ExpansionParameters(
         start_at=popular.start, stop_at=popular.stop, code_physical=(popular.code,), every=EVERY, data=data,

@@ -104,7 +104,7 @@ def test_registers_and_walks(batches: list[Batch], tmp_path: Path):
     for clock in (0, 1, 5_000, 77_777, 150_001):
         source.goto(clock)
         r = source.machine.registers
-        assert rows[clock].tolist() == [r.eax, r.ecx, r.edx, r.ebx, r.esp, r.ebp, r.esi, r.edi], clock
+        assert rows[clock].tolist() == [r.eax, r.ecx, r.edx, r.ebx, r.esp, r.ebp, r.esi, r.edi, int(r.eflags)], clock
     walks = np.concatenate([batch.walks for batch in batches if batch.walks is not None])
     assert len(walks) > 20
     led = {(int(w[1]) >> 12, int(w[2]) >> 12 & 0xFFFFF) for w in walks if not int(w[2]) >> 62}
@@ -117,7 +117,7 @@ def test_registers_and_walks(batches: list[Batch], tmp_path: Path):
     assert len(paged & led) >= 3
     written(tmp_path, {"registers", "walks"}, batches)
     assert pq.read_table(tmp_path / "registers").column("esp").to_pylist()[77_777] == rows[77_777][4]
-    assert set(pq.read_table(tmp_path / "walks").column("access").to_pylist()) == {"read", "write", "fetch"}
+    assert set(pq.read_table(tmp_path / "walks").column("access").to_pylist()) == {"read", "write", "fetch", "flush"}
 
 
 def test_linear_addresses_lead_to_the_physical_ones(batches: list[Batch]):

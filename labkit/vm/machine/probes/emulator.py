@@ -81,6 +81,11 @@ class Emulator:
         return int(ctypes.cast(uclib.uc_emu_stop, ctypes.c_void_p).value or 0)
 
     @property
+    def register_function(self) -> int:
+        """Host address of `uc_reg_read`."""
+        return ctypes.cast(uclib.uc_reg_read, ctypes.c_void_p).value or 0
+
+    @property
     def control_function(self) -> int:
         """Host address of `uc_ctl`, with which a compiled hook forgets translated code."""
         return int(ctypes.cast(uclib.uc_ctl, ctypes.c_void_p).value or 0)

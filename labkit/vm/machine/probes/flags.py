@@ -17,12 +17,13 @@ import numpy as np
 from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
 from labkit.vm.machine.probes.compiled import njit
-from labkit.vm.machine.probes.intrinsics import load32, store32, store64
+from labkit.vm.machine.probes.intrinsics import call_control, load32, store32, store64
 
-__all__ = ["mend_flags", "note_flags", "take_resume_flag"]
+__all__ = ["mend_flags", "note_flags", "store_hooked_flags", "take_resume_flag"]
 
 CC_OP_EFLAGS = 1
 STATUS_FLAGS = np.uint32(0x8D5)  # OF SF ZF AF PF CF
+REGISTER_EFLAGS = 25  # UC_X86_REG_EFLAGS
 RF = np.uint32(0x10000)
 
 
@@ -43,6 +44,18 @@ def note_flags(a, linear):  # type: ignore[no-untyped-def]
     else:
         a[c.FLAGS_AT] = (np.uint64(linear) & np.uint64(0xFFFFFFFF)) + np.uint64(1)
         a[c.FLAGS] = np.uint64(load32(env + np.uint64(layout.EFLAGS)) & STATUS_FLAGS)
+
+
+@njit()
+def store_hooked_flags(a, read_register, where):  # type: ignore[no-untyped-def]
+    """Store EFLAGS at `where` in an instruction hook, before the instruction; without RF.
+
+    Unicorn has computed them for the hook where the last operation is of another kind than the one before it; else
+    they are to be had by its own function only.
+    """
+    mend_flags(a[c.ENV])
+    call_control(read_register, a[c.ENGINE], np.uint32(REGISTER_EFLAGS), where, np.uint64(0))
+    store32(where, load32(where) & ~RF)
 
 
 @njit()

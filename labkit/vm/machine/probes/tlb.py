@@ -26,7 +26,7 @@ from labkit.vm.machine.probes.address import UNKNOWN, effective_address
 from labkit.vm.machine.probes.compiled import entry, njit
 from labkit.vm.machine.probes.decode import ONE, PREFIX
 from labkit.vm.machine.probes.intrinsics import load8, load32, load64, store32, store64
-from labkit.vm.machine.probes.trace_walk import note_walk
+from labkit.vm.machine.probes.trace_walk import ALL, PAGE, note_flush, note_walk
 from labkit.vm.machine.probes.walk import (
     WALK_DIRTY,
     WALK_EXECUTE,
@@ -39,7 +39,7 @@ from labkit.vm.machine.probes.walk import (
     translate,
 )
 
-__all__ = ["drop_faulted", "drop_page", "flushed", "forget", "load", "look", "lookup", "peek", "save"]
+__all__ = ["drop_faulted", "drop_page", "flushed", "forget", "load", "look", "lookup", "notice", "peek", "save"]
 
 U = np.uint64
 PG, WP, PAE = np.uint32(0x80000000), np.uint32(0x10000), np.uint32(0x20)
@@ -70,6 +70,13 @@ def _notice(a):  # type: ignore[no-untyped-def]
     if cr3 != a[c.TLB_CR3] or cr0 != a[c.TLB_CR0] or cr4 != a[c.TLB_CR4]:
         a[c.TLB_CR0], a[c.TLB_CR3], a[c.TLB_CR4] = cr0, cr3, cr4
         forget(a)
+        note_flush(a, U(0), ALL)
+
+
+@entry("void(cells)")
+def notice(a):  # type: ignore[no-untyped-def]
+    """Have it told at once, and not at the next access, when the control registers have changed."""
+    _notice(a)
 
 
 @njit()
@@ -186,11 +193,14 @@ def flushed(a, p):  # type: ignore[no-untyped-def]
         at += U(1)
     if load8(at + U(1)) == 0x22:
         forget(a)
+        note_flush(a, U(0), ALL)
         return False
     address = effective_address(a, p)
     if address == UNKNOWN:
         forget(a)
+        note_flush(a, U(0), ALL)
         return True
+    note_flush(a, address, PAGE)
     return drop_page(a, address)
 
 

@@ -24,6 +24,7 @@ from labkit.vm.machine.probes.block import block_bytes, block_info, count_block,
 from labkit.vm.machine.probes.call_site import describe
 from labkit.vm.machine.probes.compiled import cfunc, njit, types
 from labkit.vm.machine.probes.decode import INFO_COUNT, SENSITIVE
+from labkit.vm.machine.probes.flags import store_hooked_flags
 from labkit.vm.machine.probes.intrinsics import load8, load32, load64, store8, store32, store64
 from labkit.vm.machine.probes.trace_access import let_hooks_be_called, linear_of, note
 from labkit.vm.machine.probes.trace_site import note_in_place
@@ -234,9 +235,10 @@ def place_hook(_engine, kind, physical, size, _value, a):  # type: ignore[no-unt
 
 @cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))
 def register_hook(_engine, _linear, _size, a):  # type: ignore[no-untyped-def]
-    """UC_HOOK_CODE: note the general registers before an instruction."""
+    """UC_HOOK_CODE: note the general registers and the flags before an instruction."""
     t = a[c.TRACE]
-    at = get(t, w.REGISTERS) + (get(t, w.STATES) << U(5))
+    at = get(t, w.REGISTERS) + get(t, w.STATES) * U(4 * w.STATE_WORDS)
     for i in range(8):
         store32(at + U(4 * i), load32(a[c.ENV] + U(8 * i)))
+    store_hooked_flags(a, get(t, w.READ_REGISTER), at + U(32))
     put(t, w.STATES, get(t, w.STATES) + U(1))

@@ -25,11 +25,13 @@ PASSES = 27  # host address of the first pass
 UNDER_WAY = 28  # linear address + 1 of the access that Unicorn's own function makes
 SKIP = 29  # host address of the byte that keeps EIP as it is, 0 = leave it alone
 ON_BRANCH, ON_OTHER = 30, 31  # host addresses of what traced blocks call, by whether they end with a branch; or 0
-REGISTERS = 32  # column of states: eight u32 each
+REGISTERS = 32  # column of states: STATE_WORDS u32 each
 WALKS, WALK_COUNT, WALKS_HIGH = 33, 34, 35  # four words per walk, see trace_walk.py; WALKS 0 = not wanted
 LAST_PLACE, LAST_VERSION, LAST_NUMBER = 36, 37, 38  # of the block that was numbered last
 RECURSION = 39  # host address of a word of Unicorn's, see trace_helpers.py; 0 = not known
-WORDS = 40
+READ_REGISTER = 40  # host address of uc_reg_read
+WORDS = 41
+STATE_WORDS = 9  # EAX ECX EDX EBX ESP EBP ESI EDI EFLAGS
 
 WRITE = 0x80
 """In a reference's META: a store."""
