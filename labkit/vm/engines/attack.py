@@ -29,6 +29,7 @@ RAM = 16 << 20
 TABLE, CODE, DATA, DIRECTORY, TOP_FRAMES = 0x1000, 0x10000, 0x200000, 0x100000, 0x800000
 FRAMES, ELSEWHERE = {0: 0, 1: 0x400000, 1023: TOP_FRAMES}, 0xC00000
 """By 4 MB page: all of the linear space is the guest's to use, so that what is refused is refused by the monitor."""
+PAGES = b"".join((FRAMES.get(at, ELSEWHERE) | 0x87).to_bytes(4, "little") for at in range(1024))
 CANARIES = c.TC_COPIES + 0x31000
 SLOT, LENGTH = 16, 48
 MONITOR = c.TC_BASE
@@ -87,9 +88,6 @@ class Assault:
         shadows = self.engine.shadows
         assert shadows is not None  # noqa: S101  (it is the default)
         shadows.leave_out(left_out)
-        self._put(DIRECTORY, b"".join(
-            (FRAMES.get(at, ELSEWHERE) | 0x87).to_bytes(4, "little") for at in range(1024)
-        ))  # fmt: skip
         self._canaries()
         first = c.TC_PHYSICAL
         words = range(first + c.TC_WORDS, first + c.TC_BYTES)
@@ -131,6 +129,7 @@ class Assault:
         self._put(TABLE, b"".join(low.to_bytes(4, "little") + high.to_bytes(4, "little") for low, high in table))
         code = b"".join(self._instruction().ljust(SLOT, b"\x90") for _ in range(LENGTH))
         self._put(CODE, code + b"\xcc")
+        self._put(DIRECTORY, PAGES)  # stores may have hit it
         for _ in range(4):
             registers.segments[GDT].base, registers.segments[GDT].limit = TABLE, 8 * len(table) - 1
             registers.load_segment(CS, CODE3 if self._user else CODE0, *table[3 if self._user else 1])
