@@ -53,9 +53,9 @@ class BlockPrefix:
         return None if at_goal or reached else stop
 
     def give_flags(self) -> None:
-        """Mend CMPXCHG8B: Unicorn takes its flags from a stale state unless a hook makes it write that back.
+        """Mend CMPXCHG8B: Unicorn takes its flags from a stale state unless a hook brings that up to date.
 
-        So each such instruction gets an empty instruction hook, and the block is translated again.
+        So each such instruction gets an instruction hook, and the block is translated again.
         """
         core, cells = self._core, self._core.cells
         start, size = int(cells[c.NEXT_BLOCK]), int(cells[c.NEXT_SIZE])
@@ -64,7 +64,7 @@ class BlockPrefix:
             if at not in self._given_flags:
                 if len(self._given_flags) >= MOST_HOOKED:
                     self._take_flags()
-                self._given_flags[at] = core.hook(Hook.CODE, traps.nothing_hook, first=at, last=at)
+                self._given_flags[at] = core.hook(Hook.CODE, traps.flags_hook, first=at, last=at)
         core.forget_block(start, size)
         block.accept(core.cells, start, size)
         cells[c.ALLOW] = start

@@ -200,6 +200,7 @@ SEGMENT_HOOK = 122  # 1: every instruction that is translated has its checks
 SEGMENT_CHECKED = 123  # u64 per block that was given checks alone
 FLAGS_AT = 129  # linear address + 1 of the instruction that the flags of ...
 FLAGS = 130  # ... were noted before (probes/flags.py); FLAGS_AT is 0 for none
+READ_REGISTER = 137  # uc_reg_read
 ACCESS_READS = 125  # loads and stores that the access log has seen (probes/access_log.py) ...
 ACCESS_WRITES = 126
 ACCESS_OWN = 127  # ... and those where the monitor's own are

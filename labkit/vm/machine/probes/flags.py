@@ -19,7 +19,7 @@ from labkit.vm.machine.probes import layout
 from labkit.vm.machine.probes.compiled import njit
 from labkit.vm.machine.probes.intrinsics import call_control, load32, store32, store64
 
-__all__ = ["mend_flags", "note_flags", "store_hooked_flags", "take_resume_flag"]
+__all__ = ["mend_flags", "note_flags", "settle_flags", "store_hooked_flags", "take_resume_flag"]
 
 CC_OP_EFLAGS = 1
 STATUS_FLAGS = np.uint32(0x8D5)  # OF SF ZF AF PF CF
@@ -36,17 +36,6 @@ def mend_flags(env: int) -> None:
 
 
 @njit()
-def note_flags(a, linear):  # type: ignore[no-untyped-def]
-    """An instruction hook of the instruction at `linear` is called: the flags are exact now."""
-    env = a[c.ENV]
-    if load32(env + np.uint64(layout.CC_OP)) == CC_OP_EFLAGS:
-        a[c.FLAGS_AT] = np.uint64(0)  # they stay what they are
-    else:
-        a[c.FLAGS_AT] = (np.uint64(linear) & np.uint64(0xFFFFFFFF)) + np.uint64(1)
-        a[c.FLAGS] = np.uint64(load32(env + np.uint64(layout.EFLAGS)) & STATUS_FLAGS)
-
-
-@njit()
 def store_hooked_flags(a, read_register, where):  # type: ignore[no-untyped-def]
     """Store EFLAGS at `where` in an instruction hook, before the instruction; without RF.
 
@@ -56,6 +45,26 @@ def store_hooked_flags(a, read_register, where):  # type: ignore[no-untyped-def]
     mend_flags(a[c.ENV])
     call_control(read_register, a[c.ENGINE], np.uint32(REGISTER_EFLAGS), where, np.uint64(0))
     store32(where, load32(where) & ~RF)
+
+
+@njit()
+def note_flags(a, linear):  # type: ignore[no-untyped-def]
+    """An instruction hook of the instruction at `linear` is called: note the flags before it."""
+    store_hooked_flags(a, a[c.READ_REGISTER], a[c.SELF] + np.uint64(8 * c.FLAGS))
+    a[c.FLAGS] = np.uint64(load32(a[c.SELF] + np.uint64(8 * c.FLAGS)) & STATUS_FLAGS)
+    a[c.FLAGS_AT] = (np.uint64(linear) & np.uint64(0xFFFFFFFF)) + np.uint64(1)
+
+
+@njit()
+def settle_flags(a, linear):  # type: ignore[no-untyped-def]
+    """Let the lazy flags be flags before the instruction at `linear`, whose own code takes them from a stale state.
+
+    They are noted as well: where it faults, Unicorn takes what is left for the operands of the last operation.
+    """
+    env = a[c.ENV]
+    note_flags(a, linear)
+    store32(env + np.uint64(layout.CC_OP), np.uint32(CC_OP_EFLAGS))
+    store64(env + np.uint64(layout.CC_SRC), a[c.FLAGS])
 
 
 @njit()

@@ -6,11 +6,11 @@ from labkit.vm.machine.probes import cells as c
 from labkit.vm.machine.probes import layout
 from labkit.vm.machine.probes.block import exact_clock, settle, settle_software
 from labkit.vm.machine.probes.compiled import cfunc, njit, types
-from labkit.vm.machine.probes.flags import mend_flags, note_flags
+from labkit.vm.machine.probes.flags import mend_flags, settle_flags
 from labkit.vm.machine.probes.intrinsics import call_in, call_stop, load32, store32, store64
 from labkit.vm.machine.probes.translated import enter
 
-__all__ = ["exception_hook", "in_hook", "note_exception", "nothing_hook", "rdtsc_hook", "sysenter_hook"]
+__all__ = ["exception_hook", "flags_hook", "in_hook", "note_exception", "rdtsc_hook", "sysenter_hook"]
 
 U = np.uint64
 CELLS_POINTER = types.CPointer(types.uint64)
@@ -108,6 +108,6 @@ def sysenter_hook(_engine, a):  # type: ignore[no-untyped-def]
 
 
 @cfunc(types.void(types.voidptr, types.uint64, types.uint32, CELLS_POINTER))
-def nothing_hook(_engine, linear, _size, a):  # type: ignore[no-untyped-def]
-    """UC_HOOK_CODE that does nothing else: its presence makes Unicorn write back its lazy flags first."""
-    note_flags(a, linear)
+def flags_hook(_engine, linear, _size, a):  # type: ignore[no-untyped-def]
+    """UC_HOOK_CODE of CMPXCHG8B, which must find the flags and not what they are to be computed of."""
+    settle_flags(a, linear)
