@@ -102,7 +102,7 @@ class Core:
         a[c.SEGMENT_CHECKED] = self._checked.ctypes.data
         a[c.SCRATCH] = self._scratch.ctypes.data
         a[c.STOP_FUNCTION], a[c.ENGINE] = self.emulator.stop_function, self.emulator.address
-        a[c.READ_REGISTER] = self.emulator.register_function
+        a[c.SELF], a[c.READ_REGISTER] = a.ctypes.data, self.emulator.register_function
 
     def _hook(self, mmu: str) -> None:
         if mmu in FILLS:

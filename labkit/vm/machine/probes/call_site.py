@@ -276,7 +276,7 @@ class CallSites:
             ctypes.memmove(start + 64 + int(offset), counts, len(counts))
         self.tracing = Address(start)
         self._descriptions = np.zeros(2 * SITES, np.uint64)
-        cells[c.SITES], cells[c.SELF] = self._descriptions.ctypes.data, cells.ctypes.data
+        cells[c.SITES] = self._descriptions.ctypes.data
         cells[c.ENTER], cells[c.AGAIN], cells[c.EXIT_CHECK] = start, start + 64, check
         cells[c.SITE_BASE] = buffer - 256  # no site has number 0
         cells[c.EXIT_PLACE] = displacement & 0xFF
