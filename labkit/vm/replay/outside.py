@@ -56,6 +56,8 @@ class Outside:
         """Clock from which on input is held back: there somebody leaves the recording for another future."""
         self.divergence: Divergence | None = None
         """The first difference, once there was one."""
+        self._stopped_at = LARGEST
+        """The clock at which the run then stopped: whoever goes back may come up to it again."""
         self._read = machine.processor.read_port
         machine.processor.read_port = self._read_port
         monitor.on_interrupt = self._interrupt
@@ -93,8 +95,11 @@ class Outside:
             due = board.deadline()
             if due is not None and clock.now() >= due:
                 board.on_time(clock.now())
-        if self.divergence is not None:
-            self._monitor.request_stop(DIVERGED)
+        if self._diverged:
+            if self._stopped_at == LARGEST:
+                self._stopped_at = int(self._cells[c.CLOCK])
+            if self._cells[c.CLOCK] >= self._stopped_at:
+                self._monitor.request_stop(DIVERGED)
         elif self._cells[c.CLOCK] >= self.end and not self._machine.halted:
             self._monitor.request_stop(ENDS)
 
@@ -115,7 +120,7 @@ class Outside:
     def _give(self) -> bool:
         """One anchor with the input that came with it; False when there is none at this clock, or it is held back."""
         at, clock = self._cells[c.OUTSIDE], self._cells[c.CLOCK]
-        if self.divergence is not None or at >= len(self._given) or self._given[at].clock > clock:
+        if self._diverged or at >= len(self._given) or self._given[at].clock > clock:
             return False
         first = self._given[at]
         if first.clock < clock:
@@ -137,6 +142,11 @@ class Outside:
         return True
 
     # --- comparing
+
+    @property
+    def _diverged(self) -> bool:
+        """Does the machine stand where it is no longer what was recorded?"""
+        return self.divergence is not None and self._cells[c.CLOCK] >= self.divergence.point.instructions
 
     def _differ(
         self, expected: str, found: str, entry: Entry | None = None, seen: Anchor | Vector | Read | None = None

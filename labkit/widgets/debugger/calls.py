@@ -6,7 +6,8 @@
     stack     ... | return address | ...    out: words that point behind a call; which of them is the caller's
                                             shows in the run, by the stack pointer it has there
 
-That the stack pointer is where it was is a rule of compilers, not of the processor.
+A word left by a call that has returned looks the same: where a function has not written over it, the way out may end
+at that one. That the stack pointer is where it was is a rule of compilers, not of the processor.
 """
 
 from collections.abc import Iterator
@@ -67,11 +68,11 @@ def call_done(timeline: Timeline) -> tuple[Call, ...]:
     timeline.step(1)
     if not lines or lines[0].mnemonic != "ret":
         return ()
-    (line,) = timeline.disassemble(before=0, after=1)
-    esp = timeline.registers.esp
-    first = max(line.address - LONGEST_CALL, 0)
-    target = Breakpoint.range(first, max(line.address - 2, first))
-    return (Call(target, max(esp - ARGUMENTS, 0), esp, line.address),)
+    # What RET n has taken off besides its address was pushed before the call.
+    taken = int.from_bytes(lines[0].bytes[-2:], "little") if lines[0].operands else 0
+    behind, esp = linear_eip(timeline.registers), timeline.registers.esp - taken
+    first = max(behind - LONGEST_CALL, 0)
+    return (Call(Breakpoint.range(first, max(behind - 2, first)), esp, esp, behind),)
 
 
 def calls_around(timeline: Timeline, direction: int) -> tuple[Call, ...]:

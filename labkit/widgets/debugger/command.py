@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-__all__ = ["Command", "CommandError", "parse"]
+__all__ = ["Command", "CommandError", "number_of", "parse"]
 
 Text = Annotated[str, msgspec.Meta(max_length=4096)]
 
@@ -22,6 +22,16 @@ class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A point (retired instructions) or a linear address."""
     name: Annotated[str, msgspec.Meta(max_length=40)] = ""
     text: Text = ""
+
+
+LAST_NUMBER = 1 << 53
+"""Beyond it JavaScript cannot count."""
+
+
+def number_of(content: Any) -> int:
+    """The number of a message, even of one that is refused: its sender waits for a view with it. 0 without one."""
+    number = content.get("seq") if isinstance(content, dict) else None
+    return min(max(number, 0), LAST_NUMBER) if type(number) is int else 0
 
 
 def parse(content: Any) -> Command:

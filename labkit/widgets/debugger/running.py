@@ -44,7 +44,7 @@ class Runner:
         self._target: tuple[Breakpoint, ...] = ()
         self._name = ""
         self._stretches = 1
-        self._told: Callable[[int], None] = lambda _: None
+        self._told: Callable[[int], None] = _say_nothing
         self._calls: tuple[Call, ...] = ()
         self._unmet = ""
         self._printed = 0
@@ -65,6 +65,7 @@ class Runner:
         self._live = session.timeline.cursor == session.timeline.end
         self._fast, self._direction, self._calls, self._target = False, 1, (), ()
         self._quiet_since = None
+        self._told, self._stretches = _say_nothing, 1
         session.state = replace(session.state, running=True, aim="", progress="")
 
     def begin_fast(self, direction: int = 1, aim: str = "", target: tuple[Breakpoint, ...] = ()) -> None:
@@ -264,3 +265,7 @@ class Runner:
             self._printed, self._quiet_since = printed, now
         elif now - (self._quiet_since or now) > QUIET or now > self._deadline:
             self.stop()
+
+
+def _say_nothing(_: int) -> None:
+    """A run that is not on its way to anything has nothing left to tell."""

@@ -13,7 +13,7 @@ from labkit.vm.monitor import EventKind
 from labkit.vm.replay import Breakpoint, Timeline, Watchpoint
 from labkit.vm.replay.search import Write
 from labkit.widgets.debugger.code import linear_eip
-from labkit.widgets.debugger.command import Command, CommandError, parse
+from labkit.widgets.debugger.command import Command, CommandError, number_of, parse
 from labkit.widgets.debugger.edits import byte_values, register_value
 from labkit.widgets.debugger.events import Marks
 from labkit.widgets.debugger.histories import Histories
@@ -70,14 +70,17 @@ class Session:
     def do(self, content: Any) -> None:
         """Carry out one command, whatever it is."""
         self.tell("", "")
+        self.seq = max(self.seq, number_of(content))
         try:
             command = parse(content)
-            self.seq = command.seq
             if self.state.running and command.do not in {"run", "pause", "speed", "look", "screen"}:
                 self.runner.stop()
             self._commands.get(command.do, _unknown)(command)
         except CommandError as error:
             self.tell(str(error))
+        except KeyboardInterrupt:  # of the kernel, in a command that takes long
+            self.runner.drop()
+            self.tell("interrupted", "note")
         except Exception as error:  # noqa: BLE001 (a viewer must not die of what it looks at)
             self.runner.drop()
             self.tell(" ".join(str(error).split()) or type(error).__name__)
@@ -99,10 +102,10 @@ class Session:
             known = leader.state
             self.state = replace(
                 self.state, before=known.before, before_clock=known.before_clock,
-                done=known.done, accesses=known.accesses,
+                done=known.done, accesses=known.accesses, answer=None, asked=None,
             )  # fmt: skip
             return
-        self.state = replace(self.state, before=None, done=None, accesses=())
+        self.state = replace(self.state, before=None, done=None, accesses=(), answer=None, asked=None)
         self.arrived()
 
     def moving(self) -> None:
@@ -325,9 +328,10 @@ class Session:
     # --- changing
 
     def _type(self, command: Command) -> None:
+        text = command.text.encode()  # before anything is forked: it may be no text
         if self.timeline.cursor < self.timeline.end:
             self._change_to(self.timeline.fork())
-        self.timeline.type(command.text.encode())
+        self.timeline.type(text)
         self.runner.begin_typed()
 
     def _edit(self, command: Command) -> None:

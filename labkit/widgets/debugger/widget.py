@@ -109,7 +109,9 @@ class Debugger(anywidget.AnyWidget):
         if fork is before or fork is self.session.histories.first:
             return
         for one in list(_LIVE):
-            if one is not self and one.session.timeline is before and one.session.histories.other is not fork:
+            if one is self or one.session.timeline is not before or one.session.histories.other is fork:
+                continue
+            if before is one.session.histories.first:  # who looks at a fork keeps the way back to the first history
                 one.session.offer(fork)
                 one.refresh()
 

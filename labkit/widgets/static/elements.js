@@ -98,7 +98,7 @@ function commander(model, lost) {
   const all = () => answeredUpTo() >= sent;
   return {
     send(what, more) {
-      const mine = sent += 1;
+      const mine = sent = Math.max(sent, answeredUpTo()) + 1; // another front end may have sent, too
       // Done with it, and no view: a kernel that does not know us, restarted by somebody else.
       const status = ({ content }) => {
         if (content.execution_state === "idle") setTimeout(() => { if (answeredUpTo() < mine) ended(); }, SETTLE);

@@ -22,6 +22,7 @@ from labkit.vm.machine import Machine
 from labkit.vm.monitor import Monitor, StopReason
 from labkit.vm.replay import Recorder, Recording, RecordingError, Replayer, Source, Timeline
 from labkit.vm.replay.entries import Anchor, Coder, Decoder, Entry, Given, Read, Vector
+from labkit.vm.replay.recipe import machine_of
 from labkit.vm.replay.recording import HEAD, MAGIC, chunk
 
 FULL = os.environ.get("LABKIT_FULL") == "1"
@@ -195,6 +196,28 @@ def test_a_change_is_found_where_it_is(recording, kind, to, says):
     assert says in replayer.divergence.expected
     assert replayer.divergence.expected != replayer.divergence.found
     assert replayer.divergence.point.instructions <= replayer.end
+
+
+def test_before_a_difference_a_timeline_goes_to_and_fro(recording):
+    good, lie = Recording.read(recording), changed(Recording.read(recording), Read, value=0x5A)
+    timelines = []
+    for one in (good, lie):
+        timeline = Timeline(machine_of(one), 64 << 20, "teaching")
+        timeline._history.follow(one)
+        timeline.run()
+        timelines.append(timeline)
+    true, false = timelines
+    assert false.end <= true.end
+    for share in (0.5, 0.1, 0.9, 0.99, 0.0, 1.0, 0.7):
+        clock = int(false.end * share)
+        states = []
+        for timeline in timelines:
+            timeline.seek(clock)
+            states.append((timeline.registers.sha256(), timeline.machine.ram_sha256()))
+        if share < 1:  # there the lie may have been told already
+            assert states[0] == states[1]
+    false.back()
+    assert false.cursor == false.end * 7 // 10 - 1
 
 
 def test_an_anchor_moved_by_one_instruction_is_found(recording):

@@ -128,6 +128,17 @@ def test_a_call_of_itself_at_the_end_of_history_is_passed_with_its_own_return():
     assert timeline.registers.esp == 0x8000 - 4
 
 
+def test_back_over_a_call_of_itself_finds_the_one_that_has_returned():
+    timeline = at_the_inner_call()
+    timeline.run(instructions=14)
+    session = Session(timeline)
+    for behind, call in ((15, 1), (13, 4), (11, 7)):  # instructions retired behind the return, and before its call
+        timeline.seek(behind)
+        session.do({"do": "back_over"})
+        run_out(session)
+        assert (timeline.cursor, at(timeline)) == (call, "call")
+
+
 def test_a_breakpoint_at_the_return_holds_in_the_deeper_call():
     timeline = at_the_inner_call()
     timeline.breakpoints.add(Breakpoint.at(AFTER))

@@ -128,3 +128,14 @@ def test_what_are_no_bytes_is_said(timeline):
     session.do({"do": "edit", "to": 0xF0000000, "text": "00"})
     assert "is not mapped" in session.view().message
     assert session.timeline is timeline
+
+
+def test_a_fork_of_a_fork_leaves_others_the_way_to_the_first_history(timeline):
+    one, other = Debugger(timeline), Debugger(timeline)
+    tell(one, do="edit", name="eax", text="1", seq=1)
+    tell(other, do="switch", seq=1)  # goes over to the fork, too
+    assert other.session.timeline is one.session.timeline
+    tell(one, do="edit", name="eax", text="2", seq=2)
+    assert other.session.histories.other is timeline
+    tell(other, do="switch", seq=2)
+    assert other.session.timeline is timeline

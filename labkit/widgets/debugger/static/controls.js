@@ -14,7 +14,7 @@ function controls() {
     h("div", { class: "g" },
       keyButton("previous_event", "back event", "⇧←", "Shift+ArrowLeft"), keyButton("back", "back", "←", "ArrowLeft"),
       keyButton("step", "step", "→", "ArrowRight"), keyButton("over", "over", "n", "n", { title: "step over a call (n); back over one (p)" }),
-      keyButton("out", "out", "o", "o", { title: "on to where the function returns (o); back to its call (⇧O)" }), keyButton("event", "next event", "⇧→", "Shift+ArrowRight")),
+      keyButton("out", "out", "o", "o", { title: "on to where the function returns (o), back to its call (⇧O), by the return addresses on the stack" }), keyButton("event", "next event", "⇧→", "Shift+ArrowRight")),
     h("div", { class: "g" }, run),
     h("div", { class: "g sp", role: "radiogroup", "aria-label": "speed" },
       h("span", { class: "s", style: "margin-right:6px", "aria-hidden": "true" }, "speed ", kbd("1"), "–", kbd("5")), ...speeds, speedName));
