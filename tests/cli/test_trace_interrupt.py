@@ -3,6 +3,7 @@
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ class Terminal:
         self.process = subprocess.Popen(
             ["sh", "-c", opened, os.ttyname(far), sys.executable, "-m", "labkit", *words], env=environment,
             start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 (the background ignores it)
         )  # fmt: skip
         os.close(far)
         self.shown = b""
