@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from labkit import guests
-from labkit.vm.machine import Machine, pace
+from labkit.vm.machine import Machine, following
 from labkit.vm.machine.boot import BootImage, Placement, StartState
 from labkit.vm.monitor import Monitor
 from labkit.vm.replay import Recorder, Recording, Replayer, Source, Timeline
@@ -65,9 +65,15 @@ def record(path: Path, image: BootImage, instructions: int, source: Source) -> R
 
 @pytest.fixture(params=[1, 23])
 def breathless(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    for name in ("LEAST_BREATH", "FIRST_BREATH", "LONGEST_BREATH"):
-        monkeypatch.setattr(pace, name, request.param)
+    draw_every(request.param, monkeypatch)
     return request.param
+
+
+def draw_every(instructions: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guest time is drawn to the host's each so many instructions, however near it is."""
+    for name in ("LEAST_BREATH", "FIRST_BREATH", "LONGEST_BREATH"):
+        monkeypatch.setattr(following, name, instructions)
+    monkeypatch.setattr(following, "LONGEST_LINE_TICKS", -1)
 
 
 def test_rep_tight_loops_and_sti_pairs(breathless, tmp_path):
@@ -95,8 +101,7 @@ def test_programs_that_fault_and_change_themselves(breathless, guest, tmp_path):
 
 
 def test_single_steps_pass_the_same_points(tmp_path, monkeypatch):
-    for name in ("LEAST_BREATH", "FIRST_BREATH", "LONGEST_BREATH"):
-        monkeypatch.setattr(pace, name, 11)
+    draw_every(11, monkeypatch)
     path = tmp_path / "s.rec"
     recording = record(path, interrupted_strings(), 4000, Source())
     timeline = Timeline.open(str(path))
