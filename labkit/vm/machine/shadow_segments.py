@@ -65,7 +65,8 @@ class ShadowSegments:
 
     def word(self, offset: int) -> int:
         """One of the monitor's words."""
-        return int.from_bytes(self._memory[c.TC_WORDS + offset : c.TC_WORDS + offset + 8], "little")
+        at = c.TC_WORDS + offset
+        return int.from_bytes(self._memory[at : at + 8], "little")
 
     def leave_out(self, safeguards: LeftOut) -> None:
         """From now on; translations that exist stay as they are."""

@@ -40,8 +40,8 @@ ROOT = HERE.parents[3]
 DIGEST = 32
 RUN = "run"
 IN_EVERY_RUN = frozenset((
-    "access", "block", "call_site", "decode", "emulator", "exit_checks", "fill", "pages", "segments", "steady",
-    "stores", "tlb", "translated", "traps", "watch",
+    "access", "block", "call_site", "decode", "emulator", "exit_checks", "fill", "pages", "segments", "shadow",
+    "steady", "stores", "tlb", "translated", "traps", "watch",
 ))  # fmt: skip
 """Modules whose functions are one object file: a machine loads all of them before its first instruction."""
 IMPORT = re.compile(r"^from (labkit\.[\w.]+) import (\([^)]*\)|[^\n]*)", re.MULTILINE)
