@@ -49,10 +49,13 @@ def store_hooked_flags(a, read_register, where):  # type: ignore[no-untyped-def]
 
 @njit()
 def note_flags(a, linear):  # type: ignore[no-untyped-def]
-    """An instruction hook of the instruction at `linear` is called: note the flags before it."""
-    store_hooked_flags(a, a[c.READ_REGISTER], a[c.SELF] + np.uint64(8 * c.FLAGS))
-    a[c.FLAGS] = np.uint64(load32(a[c.SELF] + np.uint64(8 * c.FLAGS)) & STATUS_FLAGS)
-    a[c.FLAGS_AT] = (np.uint64(linear) & np.uint64(0xFFFFFFFF)) + np.uint64(1)
+    """An instruction hook of the instruction at `linear` is called: the flags are exact now."""
+    env = a[c.ENV]
+    if load32(env + np.uint64(layout.CC_OP)) == CC_OP_EFLAGS:
+        a[c.FLAGS_AT] = np.uint64(0)  # they stay what they are
+    else:
+        a[c.FLAGS_AT] = (np.uint64(linear) & np.uint64(0xFFFFFFFF)) + np.uint64(1)
+        a[c.FLAGS] = np.uint64(load32(env + np.uint64(layout.EFLAGS)) & STATUS_FLAGS)
 
 
 @njit()
@@ -62,9 +65,11 @@ def settle_flags(a, linear):  # type: ignore[no-untyped-def]
     They are noted as well: where it faults, Unicorn takes what is left for the operands of the last operation.
     """
     env = a[c.ENV]
-    note_flags(a, linear)
+    store_hooked_flags(a, a[c.READ_REGISTER], a[c.SELF] + np.uint64(8 * c.FLAGS))
+    flags = load32(a[c.SELF] + np.uint64(8 * c.FLAGS)) & STATUS_FLAGS
+    a[c.FLAGS_AT], a[c.FLAGS] = (np.uint64(linear) & np.uint64(0xFFFFFFFF)) + np.uint64(1), np.uint64(flags)
     store32(env + np.uint64(layout.CC_OP), np.uint32(CC_OP_EFLAGS))
-    store64(env + np.uint64(layout.CC_SRC), a[c.FLAGS])
+    store64(env + np.uint64(layout.CC_SRC), np.uint64(flags))
 
 
 @njit()
