@@ -25,7 +25,8 @@ def flags(before: str, fault: str, kind: str) -> int:
     registers.cr3, registers.cr0, registers.eip = DIRECTORY, 0x80010001, CODE
     registers.general[0], registers.general[3], registers.general[6] = 0x80000010, 0x80000003, 0x200000
     if kind == "hook":
-        processor.add_hook(Hook.CODE, traps.flags_hook, 1, 0)
+        at = CODE + len(bytes.fromhex(before + "".join(fault.split()[:-1])))  # of the one that faults
+        processor.add_hook(Hook.CODE, traps.flags_hook, at, at)
     if kind == "unit":  # DS allows all of these, but its limit has to be looked at
         registers.segments[3].limit = registers.segments[0].limit = 0xEFFFFFFF
     found = processor.run(1000)
