@@ -137,13 +137,19 @@ class _ArrowFile:
 
 
 def write_part(folder: Path, number: int, files: Mapping[str, bytes]) -> int:
-    """Put a part in its place; bytes written."""
-    for name, data in files.items():
-        place = folder / name
-        place.mkdir(parents=True, exist_ok=True)
-        unfinished = place / f"{number:05d}.unfinished"
-        unfinished.write_bytes(data)
-        unfinished.replace(place / f"{number:05d}.parquet")
+    """Put a part in its place, all of its tables or, where that is interrupted, none; bytes written."""
+    places = {folder / name / f"{number:05d}.unfinished": data for name, data in files.items()}
+    try:
+        for unfinished, data in places.items():
+            unfinished.parent.mkdir(parents=True, exist_ok=True)
+            unfinished.write_bytes(data)
+        for unfinished in places:
+            unfinished.replace(unfinished.with_suffix(".parquet"))
+    except BaseException:
+        for unfinished in places:
+            unfinished.unlink(missing_ok=True)
+            unfinished.with_suffix(".parquet").unlink(missing_ok=True)
+        raise
     return sum(map(len, files.values()))
 
 

@@ -6,8 +6,10 @@
 import os
 import random
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -124,6 +126,26 @@ def test_linear_addresses_lead_to_the_physical_ones(batches: list[Batch]):
     for batch in batches:
         assert batch.target is not None
         assert np.array_equal(batch.target & 0xFFF, batch.address & 0xFFF)
+
+
+@pytest.mark.parametrize("last", [0, 1, 2, 3])
+def test_a_part_whose_writing_is_interrupted_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: int):
+    write_part(tmp_path, 0, {"runs": b"a", "codes": b"b"})
+    left = iter(range(last))
+
+    def torn(method: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*arguments: Any) -> Any:
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            return method(*arguments)
+
+        return called
+
+    for name in ("write_bytes", "replace"):
+        monkeypatch.setattr(Path, name, torn(getattr(Path, name)))
+    with pytest.raises(KeyboardInterrupt):
+        write_part(tmp_path, 1, {"runs": b"c", "codes": b"d"})
+    assert sorted(path.name for path in tmp_path.rglob("0*")) == ["00000.parquet", "00000.parquet"]
 
 
 def test_what_is_no_trace(tmp_path: Path):

@@ -27,17 +27,23 @@ def to_a_call(session: Session) -> None:
             return
 
 
-def test_over_a_call_and_back(timeline):
+def before_paging_init(timeline: Timeline) -> tuple[Session, int]:
+    """A session before the call of that function, and the address behind the call."""
     session = Session(timeline)
     timeline.seek(timeline.start)
     session.do({"do": "go", "text": "paging_init"})
     run_out(session)
     session.do({"do": "back"})
     (call,) = timeline.disassemble(before=0, after=1)
+    return session, call.address + len(call.bytes)
+
+
+def test_over_a_call_and_back(timeline):
+    session, behind = before_paging_init(timeline)
     here, esp = timeline.cursor, timeline.registers.esp
     session.do({"do": "over"})
     run_out(session)
-    assert timeline.registers.eip == call.address + len(call.bytes)
+    assert timeline.registers.eip == behind
     assert timeline.registers.esp == esp
     assert timeline.cursor > here + 1000
     assert session.view().message == ""
@@ -150,19 +156,14 @@ def test_a_breakpoint_at_the_return_holds_in_the_deeper_call():
 
 
 def test_out_of_a_function_and_back_to_its_call(timeline):
-    session = Session(timeline)
-    timeline.seek(timeline.start)
-    session.do({"do": "go", "text": "paging_init"})
-    run_out(session)
-    session.do({"do": "back"})
-    (call,) = timeline.disassemble(before=0, after=1)
+    session, behind = before_paging_init(timeline)
     before, esp = timeline.cursor, timeline.registers.esp
     timeline.step(3)
     inside = timeline.cursor
     session.do({"do": "out"})
     assert "running out of the function" in session.view().status
     run_out(session)
-    assert timeline.registers.eip == call.address + len(call.bytes)
+    assert timeline.registers.eip == behind
     assert timeline.registers.esp == esp
     assert session.view().message == ""
     session.do({"do": "seek", "to": inside})
