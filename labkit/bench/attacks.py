@@ -48,8 +48,7 @@ def _guarded(accesses: int, seed: int, say: Progress) -> Iterator[Figure]:
             found = campaign(strategy, accesses, seed, translated=translated)
             say(str(found))
             name = f"attacks.{'translated' if translated else 'direct'}.{strategy.name.lower()}"
-            leaked = found.loads + found.stores + found.damaged
-            yield Figure(name, leaked, "leaks", LEAKED.format(f"{accesses:,}", seed), goal=0, at_least=False)
+            yield Figure(name, found.leaks, "leaks", LEAKED.format(f"{accesses:,}", seed), goal=0, at_least=False)
 
 
 def _unguarded(seed: int, say: Progress) -> Iterator[Figure]:
@@ -57,12 +56,10 @@ def _unguarded(seed: int, say: Progress) -> Iterator[Figure]:
         found = campaign(strategy, FEW, seed, translated=translated, left_out=frozenset((safeguard,)))
         say(f"without {safeguard.name}: {found}")
         name = f"without.{safeguard.name.lower()}.{strategy.name.lower()}"
-        leaked = found.loads + found.stores + found.damaged
-        yield Figure(name, leaked, "leaks", LEAKED.format(f"{FEW:,}", seed), goal=1)
+        yield Figure(name, found.leaks, "leaks", LEAKED.format(f"{FEW:,}", seed), goal=1)
     found = campaign(Strategy.NEVER, FEW, seed, translated=True, segmentation=False)
     say(f"without the check of limits: {found}")
-    leaked = found.loads + found.stores + found.damaged
-    yield Figure("without.limits", leaked, "leaks", LEAKED.format(f"{FEW:,}", seed), goal=1)
+    yield Figure("without.limits", found.leaks, "leaks", LEAKED.format(f"{FEW:,}", seed), goal=1)
     for number, attack in enumerate(ATTACKS, 1):
         for without in (False, True):
             space = attack.run(without=without)

@@ -31,9 +31,8 @@ def prepare() -> None:
 def announcing_all() -> Iterator[None]:
     """While all parts are made, several at once: `3 of 12` and what is left, in one line that changes at a terminal."""
     from labkit.vm.machine.probes import compiled
-    from labkit.vm.machine.probes.kept import missing
 
-    told = _Parts(len(missing()))
+    told = _Parts(len(compiled.missing()))
     compiled.before_making = told.begin
     try:
         yield

@@ -134,8 +134,7 @@ def _trace(wanted: Wanted) -> dict[str, Any]:
     try:
         with _progress(goal) as tell:
             if wanted.format == "parquet":
-                for part in _parts(wanted, recipe, source, found, parameters, tell):
-                    made.add(trace_file.write_part(wanted.out, part.number, part.files), part.instructions, part.rows)
+                _write(wanted, recipe, source, found, parameters, tell, made)
             else:
                 _export(wanted, source, found, parameters, tell, made)
     except KeyboardInterrupt:
@@ -167,21 +166,17 @@ class _Made:
             self.rows[name] = self.rows.get(name, 0) + more
 
 
-def _parts(
-    wanted: Wanted, recipe: Any, source: Any, found: Any, parameters: Any, tell: Callable[[int], None]
-) -> Iterator[Any]:
-    from labkit.vm.replay.trace_parts import bounded, expand_parts, in_parallel
+def _write(
+    wanted: Wanted, recipe: Any, source: Any, found: Any, parameters: Any, tell: Callable[[int], None], made: _Made
+) -> None:
+    from labkit.vm.replay.trace_file import write_part
+    from labkit.vm.replay.trace_parts import parts_by
 
-    if not found:
-        return
-    if wanted.jobs == 1 and wanted.scheduler is None:
-        yield from expand_parts(source, found, parameters, tell)
-        return
-    found, states = bounded(source, found)
-    jobs, scheduler = wanted.jobs, wanted.scheduler
-    for part in in_parallel(recipe, found, parameters, jobs=jobs, scheduler=scheduler, states=states):
-        yield part
-        tell((part.number + 1) << 23)
+    def told(clock: int, _end: int) -> None:
+        tell(clock)
+
+    for part in parts_by(recipe, source, found, parameters, told, jobs=wanted.jobs, scheduler=wanted.scheduler):
+        made.add(write_part(wanted.out, part.number, part.files), part.instructions, part.rows)
 
 
 def _export(

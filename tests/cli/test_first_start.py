@@ -1,15 +1,14 @@
 import pytest
 
 from labkit.cli.first_start import announce, announcing_all, prepare
-from labkit.vm.machine.probes import compiled, kept
-from labkit.vm.machine.probes.kept import missing
+from labkit.vm.machine.probes import compiled
+from labkit.vm.machine.probes.compiled import missing
 
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
     """Compiled functions are kept in a folder of the test's own, and take no time to make."""
-    for module in (compiled, kept):
-        monkeypatch.setattr(module, "_places", lambda: (tmp_path,))
+    monkeypatch.setattr(compiled, "_places", lambda: (tmp_path,))
     monkeypatch.setattr(compiled, "_make", lambda _name: b"code")
     monkeypatch.setattr(compiled, "before_making", None)
 

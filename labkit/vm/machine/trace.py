@@ -132,7 +132,6 @@ class Tracer:
             raise RuntimeError("what a binary translator runs cannot be traced: use a machine with the hw engine")
         core = processor.core
         t[w.CELLS] = processor.array.ctypes.data
-        t[w.READ_REGISTER] = core.emulator.register_function
         tlb.notice(processor.cells)  # what was flushed before is no event of this trace
         processor.cells[c.TRACE] = self._state.ctypes.data
         env = core.emulator.layout.registers

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -12,15 +12,7 @@ from labkit.vm.replay.expansion_parameters import ExpansionParameters, TraceErro
 from labkit.vm.replay.trace_batch import Batch
 from labkit.vm.replay.trace_caches import Caches
 from labkit.vm.replay.trace_expand import expand_windows
-from labkit.vm.replay.trace_parts import (
-    PART,
-    Part,
-    Recipe,
-    RecordingRecipe,
-    bounded,
-    expand_parts,
-    in_parallel,
-)
+from labkit.vm.replay.trace_parts import Part, Recipe, RecordingRecipe, parts_by
 from labkit.vm.replay.trace_source import Source
 from labkit.vm.replay.trace_text import champsim, text
 from labkit.vm.replay.trace_windows import windows
@@ -117,18 +109,12 @@ def expansion(
         wanted = windows(source, parameters)
         if not wanted:
             raise TraceError("there is nothing at that place of the run")
-        if form == "parquet" and (jobs > 1 or scheduler):
-            wanted, states = bounded(source, wanted)
-            parts = in_parallel(
-                recipe, wanted, parameters, jobs=jobs, scheduler=scheduler or None, states=states
-            )
-            made = _parquet(recipe, _told(parts, wanted[-1].end, tell), parameters, Path(out))
-        elif form == "parquet":
+        if form != "parquet" or (jobs == 1 and not scheduler):
             _approach(source, wanted[0].start, wanted[-1].end, tell)
-            parts = expand_parts(source, wanted, parameters, lambda clock: tell(clock, wanted[-1].end))
+        if form == "parquet":
+            parts = parts_by(recipe, source, wanted, parameters, tell, jobs=jobs, scheduler=scheduler or None)
             made = _parquet(recipe, parts, parameters, Path(out))
         else:
-            _approach(source, wanted[0].start, wanted[-1].end, tell)
             made = _stream(expand_windows(source, wanted, parameters), form, Path(out), wanted[-1].end, tell)
         count, rows, size, said = made
         return Expanded(count, rows, size, time.perf_counter() - start, "" if said else out, said)
@@ -144,12 +130,6 @@ def _approach(source: Source, start: int, end: int, tell: Tell) -> None:
 
 
 Made = tuple[int, dict[str, int], int, str]
-
-
-def _told(parts: Iterable[Part], end: int, tell: Tell) -> Iterator[Part]:
-    for part in parts:
-        yield part
-        tell((part.number + 1) * PART, end)
 
 
 def _parquet(recipe: Recipe, parts: Iterable[Part], parameters: ExpansionParameters, out: Path) -> Made:

@@ -30,7 +30,7 @@ from labkit.vm.replay.trace_states import State, States, resume, run_through
 
 __all__ = [
     "PART", "GuestRecipe", "Part", "Recipe", "RecordingRecipe", "bounded", "cut", "expand_parts", "in_parallel",
-    "local_cluster",
+    "local_cluster", "parts_by",
 ]  # fmt: skip
 
 PART = 1 << 23
@@ -214,6 +214,22 @@ def in_parallel(
         client.close()
         if cluster is not None:
             cluster.close()
+
+
+def parts_by(
+    recipe: Recipe, source: Source, wanted: Sequence[Window], parameters: ExpansionParameters,
+    tell: Callable[[int, int], None], *, jobs: int = 1, scheduler: str | None = None,
+) -> Iterator[Part]:  # fmt: skip
+    """The parts by this process, or by workers; `tell` hears the clock and the last one."""
+    if not wanted:
+        return
+    if jobs == 1 and scheduler is None:
+        yield from expand_parts(source, wanted, parameters, lambda clock: tell(clock, wanted[-1].end))
+        return
+    wanted, states = bounded(source, wanted)
+    for part in in_parallel(recipe, wanted, parameters, jobs=jobs, scheduler=scheduler, states=states):
+        yield part
+        tell((part.number + 1) * PART, wanted[-1].end)
 
 
 def local_cluster(jobs: int) -> dict[str, Any]:

@@ -101,9 +101,14 @@ class Report:
     damaged: int
 
     @property
+    def leaks(self) -> int:
+        """Guest accesses that came to the monitor's memory, and bytes changed there."""
+        return self.loads + self.stores + self.damaged
+
+    @property
     def leaked(self) -> bool:
         """Did the guest get at the monitor's memory?"""
-        return bool(self.loads or self.stores or self.damaged)
+        return self.leaks > 0
 
     def __str__(self) -> str:
         mode = "translated" if self.translated else "direct"

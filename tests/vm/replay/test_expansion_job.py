@@ -58,7 +58,7 @@ def test_a_live_session_can_be_traced_and_pays_for_it():
         seen: list[int] = []
         session.monitor.on_interrupt = seen.append
         if traced:
-            for batch in full_trace(session, [Window(0, 1 << 40)]):
+            for batch in full_trace(session, [Window(0, 1 << 40)], registers=True):
                 assert len(batch)
         else:
             session.run()

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
-    "Entry", "Hook", "cfunc", "entry", "intrinsic", "ir", "load", "load_all", "njit", "objects", "sources",
+    "Entry", "Hook", "cfunc", "entry", "intrinsic", "ir", "load", "load_all", "missing", "njit", "objects", "sources",
     "start_building", "types",
 ]  # fmt: skip
 
@@ -193,12 +193,17 @@ class Entry:
 def load(name: str = RUN) -> tuple[Any, bool]:
     """The engine that holds the functions of an object file, and whether they were found compiled."""
     llvm = _llvm()
-    code, found = _kept(name, f"{name}-{_digest(llvm, sources(name))}.o")
+    code, found = _kept(name, _file(name))
     target = llvm.Target.from_default_triple().create_target_machine(codemodel="jitdefault", jit=True)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     return engine, found
+
+
+def missing() -> list[str]:
+    """The names of the object files that `load_all` would have to make."""
+    return [name for name in objects() if not any((place / _file(name)).exists() for place in _places())]
 
 
 def load_all() -> bool:
@@ -267,6 +272,11 @@ def _digest(llvm: Any, files: Iterable[Path]) -> str:
     ):
         key.update(f"{word}\0".encode())
     return key.hexdigest()[:24]
+
+
+def _file(name: str) -> str:
+    """The file of an object's name: another one for other sources."""
+    return f"{name}-{_digest(_llvm(), sources(name))}.o"
 
 
 def _places() -> tuple[Path, ...]:

@@ -36,14 +36,14 @@ def mend_flags(env: int) -> None:
 
 
 @njit()
-def store_hooked_flags(a, read_register, where):  # type: ignore[no-untyped-def]
+def store_hooked_flags(a, where):  # type: ignore[no-untyped-def]
     """Store EFLAGS at `where` in an instruction hook, before the instruction; without RF.
 
     Unicorn has computed them for the hook where the last operation is of another kind than the one before it; else
     they are to be had by its own function only.
     """
     mend_flags(a[c.ENV])
-    call_control(read_register, a[c.ENGINE], np.uint32(REGISTER_EFLAGS), where, np.uint64(0))
+    call_control(a[c.READ_REGISTER], a[c.ENGINE], np.uint32(REGISTER_EFLAGS), where, np.uint64(0))
     store32(where, load32(where) & ~RF)
 
 
@@ -65,7 +65,7 @@ def settle_flags(a, linear):  # type: ignore[no-untyped-def]
     They are noted as well: where it faults, Unicorn takes what is left for the operands of the last operation.
     """
     env = a[c.ENV]
-    store_hooked_flags(a, a[c.READ_REGISTER], a[c.SELF] + np.uint64(8 * c.FLAGS))
+    store_hooked_flags(a, a[c.SELF] + np.uint64(8 * c.FLAGS))
     flags = load32(a[c.SELF] + np.uint64(8 * c.FLAGS)) & STATUS_FLAGS
     a[c.FLAGS_AT], a[c.FLAGS] = (np.uint64(linear) & np.uint64(0xFFFFFFFF)) + np.uint64(1), np.uint64(flags)
     store32(env + np.uint64(layout.CC_OP), np.uint32(CC_OP_EFLAGS))

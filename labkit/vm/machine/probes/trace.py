@@ -240,5 +240,5 @@ def register_hook(_engine, _linear, _size, a):  # type: ignore[no-untyped-def]
     at = get(t, w.REGISTERS) + get(t, w.STATES) * U(4 * w.STATE_WORDS)
     for i in range(8):
         store32(at + U(4 * i), load32(a[c.ENV] + U(8 * i)))
-    store_hooked_flags(a, get(t, w.READ_REGISTER), at + U(32))
+    store_hooked_flags(a, at + U(32))
     put(t, w.STATES, get(t, w.STATES) + U(1))

@@ -29,8 +29,7 @@ REGISTERS = 32  # column of states: STATE_WORDS u32 each
 WALKS, WALK_COUNT, WALKS_HIGH = 33, 34, 35  # four words per walk, see trace_walk.py; WALKS 0 = not wanted
 LAST_PLACE, LAST_VERSION, LAST_NUMBER = 36, 37, 38  # of the block that was numbered last
 RECURSION = 39  # host address of a word of Unicorn's, see trace_helpers.py; 0 = not known
-READ_REGISTER = 40  # host address of uc_reg_read
-WORDS = 41
+WORDS = 40
 STATE_WORDS = 9  # EAX ECX EDX EBX ESP EBP ESI EDI EFLAGS
 
 WRITE = 0x80
